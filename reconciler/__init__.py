@@ -1,0 +1,1 @@
+"""A declarative controller for streaming pipelines on plain Docker."""
