@@ -1,0 +1,26 @@
+"""Environment variables: those a user sets, and those a node instance is started with."""
+
+from __future__ import annotations
+
+MANIFESTS = "RECONCILE_MANIFESTS"
+INSTANCE = "RECONCILE_INSTANCE"
+STATE_DIR = "RECONCILE_STATE_DIR"
+RUNTIME_DIR = "RECONCILE_RUNTIME_DIR"
+
+NODE_NAME = "RECONCILE_NODE_NAME"
+"""Name of the node instance (`rc-<instance>-<hash12>`): its container's name and its iceoryx2 node name."""
+
+NODE_DIR = "RECONCILE_NODE_DIR"
+"""Directory of this instance's assignments and status, as seen from inside."""
+
+NODE_TYPE = "RECONCILE_NODE_TYPE"
+"""`module:Class` or a bare class name, looked for below `SOURCE_DIR`."""
+
+SOURCE_DIR = "RECONCILE_SOURCE_DIR"
+"""Directory of the node's source snapshot, as seen from inside."""
+
+SHM_ROOT = "RECONCILE_SHM_ROOT"
+"""iceoryx2 root directory; the same path outside and inside."""
+
+SHM_PREFIX = "RECONCILE_SHM_PREFIX"
+"""Prefix of this instance's files in `/dev/shm`."""

@@ -1,0 +1,196 @@
+"""Format of the files through which the planes meet. Every file is JSON and replaced atomically.
+
+| file | written by | read by |
+|---|---|---|
+| `sessions/<session>.json` | client library, which holds it by `flock` | controller |
+| `endpoints/<session>.json` | controller | client library |
+| `nodes/<name>/assignments.json` | controller | node runtime |
+| `nodes/<name>/status.json` | node runtime | controller |
+
+Rule: a reader takes what it knows and passes over the rest, so that the planes can be of different versions; a
+document it can't use is `None`, never an exception.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+FORMAT = 1
+
+RELIABLE = "reliable"
+LATEST = "latest"
+
+STARTING = "starting"
+READY = "ready"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One end of a publish-subscribe service, with the limits that its creator sets.
+
+    `node` is the other end's node id: who emits (for an input) or "" for the session's own program.
+    `readers` are the node ids that subscribe ("" is the session's own program), which a reliable sender waits for.
+    """
+
+    name: str
+    node: str = ""
+    port: str = ""
+    delivery: str = RELIABLE
+    buffer: int = 32
+    readers: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Served:
+    """One session as one node instance serves it."""
+
+    session: str
+    pipeline: str
+    node: str
+    params: str
+    inputs: Tuple[Channel, ...]
+    outputs: Tuple[Channel, ...]
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """What a node instance shall serve. `generation` is a digest of the content: equal means nothing to do."""
+
+    name: str
+    generation: str
+    sessions: Tuple[Served, ...] = ()
+
+
+@dataclass(frozen=True)
+class SessionStatus:
+    """How one session fares in one node instance."""
+
+    session: str
+    state: str = STARTING
+    message: str = ""
+    received: int = 0
+    sent: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a node instance says of itself. `generation` is the one of the assignments it has taken in."""
+
+    name: str
+    generation: str = ""
+    sessions: Tuple[SessionStatus, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a session begins and ends, and whether it is ready."""
+
+    session: str
+    pipeline: str
+    ready: bool = False
+    reason: str = ""
+    message: str = ""
+    inputs: Tuple[Channel, ...] = ()
+    outputs: Tuple[Channel, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A program's wish for a session; it lasts as long as the file's lock."""
+
+    session: str
+    pipeline: str
+    pid: int = 0
+    program: str = ""
+
+
+def dump(document: Any) -> str:
+    """Return a document's JSON text, the same for equal documents."""
+    return json.dumps({"format": FORMAT, **asdict(document)}, sort_keys=True, indent=1) + "\n"
+
+
+def parse_assignments(text: str) -> Optional[Assignments]:
+    """Read assignments, or None where the text is damaged."""
+    raw = _load(text)
+    try:
+        sessions = tuple(_served(entry) for entry in raw.get("sessions", ()))
+        return Assignments(raw["name"], raw["generation"], sessions)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def parse_status(text: str) -> Optional[Status]:
+    """Read a status, or None where the text is damaged."""
+    raw = _load(text)
+    try:
+        sessions = tuple(SessionStatus(**_known(SessionStatus, entry)) for entry in raw.get("sessions", ()))
+        return Status(raw["name"], raw.get("generation", ""), sessions, raw.get("error", ""))
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def parse_endpoints(text: str) -> Optional[Endpoints]:
+    """Read endpoints, or None where the text is damaged."""
+    raw = _load(text)
+    try:
+        plain = _known(Endpoints, raw)
+        plain["inputs"] = tuple(_channel(entry) for entry in raw.get("inputs", ()))
+        plain["outputs"] = tuple(_channel(entry) for entry in raw.get("outputs", ()))
+        return Endpoints(**plain)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def parse_lease(text: str) -> Optional[Lease]:
+    """Read a lease, or None where the text is damaged."""
+    try:
+        return Lease(**_known(Lease, _load(text)))
+    except (TypeError, AttributeError):
+        return None
+
+
+def read_text(path: Path) -> Optional[str]:
+    """Read a file, or None where it is gone or no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a file in place whole: a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _load(text: str) -> Dict[str, Any]:
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+def _known(kind: Any, raw: Mapping[str, Any]) -> Dict[str, Any]:
+    return {name: raw[name] for name in kind.__dataclass_fields__ if name in raw}
+
+
+def _channel(raw: Mapping[str, Any]) -> Channel:
+    plain = _known(Channel, raw)
+    plain["readers"] = tuple(raw.get("readers", ()))
+    return Channel(**plain)
+
+
+def _served(raw: Mapping[str, Any]) -> Served:
+    plain = _known(Served, raw)
+    plain["inputs"] = tuple(_channel(entry) for entry in raw.get("inputs", ()))
+    plain["outputs"] = tuple(_channel(entry) for entry in raw.get("outputs", ()))
+    return Served(**plain)
