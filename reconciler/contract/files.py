@@ -31,10 +31,12 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class Channel:
-    """One end of a publish-subscribe service, with the limits that its creator sets.
+    """One end of a publish-subscribe service, with the limits that whoever creates it sets.
 
-    `node` is the other end's node id: who emits (for an input) or "" for the session's own program.
-    `readers` are the node ids that subscribe ("" is the session's own program), which a reliable sender waits for.
+    `node` is who emits ("" for the session's own program). `port` is the emitting port for an output, the receiving
+    port for an input. `delivery` is this reader's for an input; a sender goes by `readers`: the node ids of the
+    reliable readers, for which it waits ("" is the session's own program, which counts only while it is attached).
+    `buffer` (frames) and `subscribers` are the service's limits and equal at all its ends.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Channel:
     port: str = ""
     delivery: str = RELIABLE
     buffer: int = 32
+    subscribers: int = 1
     readers: Tuple[str, ...] = ()
 
 
