@@ -1,0 +1,49 @@
+"""What manifests and live sessions want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconciler.model.manifest import Origin, Pipeline
+
+SessionKind = Literal["standing", "declared", "lease"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A wish for channels of one's own through a pipeline.
+
+    `standing` comes with an `Always` pipeline and is named like it, `declared` from a manifest, `lease` from a program
+    that is alive.
+    """
+
+    name: str
+    pipeline: str
+    kind: SessionKind
+    origin: Origin = field(default_factory=lambda: Origin("<memory>"))
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing wrong in a manifest: where, what was found, what is allowed.
+
+    `pipeline` names the pipeline whose last good version goes on, where it is known.
+    """
+
+    origin: Origin
+    message: str
+    pipeline: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Desired state. `complete` is False when something may be wanted that could not be read: then nothing is pruned."""
+
+    pipelines: tuple[Pipeline, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    complete: bool = True
+    diagnostics: tuple[Diagnostic, ...] = ()

@@ -1,0 +1,48 @@
+"""What a node instance is made of: the wish from which a container or a host process is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.model.manifest import Limits, Pairs, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class EnvImage:
+    """An environment image: everything its build needs and nothing else."""
+
+    tag: str
+    env_hash: str
+    base_reference: str
+    base_id: str
+    python_version: str
+    system_dependencies: tuple[str, ...]
+    python_packages: tuple[str, ...]
+    runtime_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A node container as it is created. `mounts` are host paths bound into it, besides the user's volumes."""
+
+    name: str
+    image: str
+    labels: Pairs
+    environment: Pairs
+    mounts: tuple[Volume, ...]
+    network: str
+    user: str
+    limits: Limits = field(default_factory=Limits)
+    ports: tuple[str, ...] = ()
+    gpus: int = 0
+    command: tuple[str, ...] = ("python", "-m", "reconciler.node")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A node that runs as a plain host process. `argv` names the instance, which is how it is found again."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Pairs
+    log_path: str

@@ -1,0 +1,75 @@
+"""What the planner must know of earlier passes, and how an outcome changes it. Losing it costs patience, never truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from reconciler.model.action import StartContainer, StartProcess, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEALTHY_AFTER_S = 600.0
+"""An object that went well for this long is forgiven its earlier failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How often in a row an action on an object went wrong. Times are seconds of the controller's clock."""
+
+    count: int
+    at_s: float
+    reason: str
+    message: str
+    retryable: bool = True
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """How often an instance was started after it had ended, and when last."""
+
+    count: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an action ended. `reason` is CamelCase, as in conditions; empty when it went well."""
+
+    reason: str = ""
+    message: str = ""
+    retryable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Failures and starts by object, objects with an action under way, and when sessions were last seen."""
+
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    starts: Mapping[str, Starts] = field(default_factory=dict)
+    in_flight: frozenset[str] = frozenset()
+
+
+def begin(memory: Memory, step: Step) -> Memory:
+    """Note that an action is under way."""
+    return replace(memory, in_flight=memory.in_flight | {step.object})
+
+
+def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> Memory:
+    """Note how an action ended."""
+    failures = dict(memory.failures)
+    starts = dict(memory.starts)
+    previous = failures.get(step.object)
+    if outcome.reason:
+        count = previous.count + 1 if previous else 1
+        kind = type(step.action).__name__
+        failures[step.object] = Failure(count, now_s, outcome.reason, outcome.message, outcome.retryable, kind)
+    else:
+        failures.pop(step.object, None)
+    if not outcome.reason and isinstance(step.action, StartContainer | StartProcess):
+        last = starts.get(step.object)
+        lately = last is not None and now_s - last.at_s < HEALTHY_AFTER_S
+        starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s)
+    return Memory(failures, starts, memory.in_flight - {step.object})

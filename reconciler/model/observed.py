@@ -1,0 +1,107 @@
+"""What the engine, the host and iceoryx2 actually hold, at one look.
+
+Rule: these are facts. A look that fails raises; it never turns into an empty world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconciler.contract.files import Assignments, Endpoints, Status
+
+ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Facts of this controller's place that do not change while it runs. Paths are absolute."""
+
+    instance: str
+    uid: int
+    gid: int
+    python: str
+    nodes_dir: str
+    sources_dir: str
+    logs_dir: str
+    shm_root: str
+    shm_prefix: str
+    runtime_version: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that carries our instance label. `exit_code` is None unless it has ended."""
+
+    id: str
+    name: str
+    state: ContainerState
+    image_id: str
+    kind: str = "node"
+    node_hash: str = ""
+    env_hash: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of the engine: an environment image of ours (`env_hash` set), or a possible base image."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    env_hash: str = ""
+    base_id: str = ""
+    instance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A host process that runs a node instance. `started` tells it from a later one with the same PID."""
+
+    name: str
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFiles:
+    """The files of one node instance. `alive` means that its runtime holds the lock, so `status` is its own word."""
+
+    name: str
+    assignments: Assignments | None = None
+    status: Status | None = None
+    alive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShmNode:
+    """An iceoryx2 node under the instance's root directory."""
+
+    id: str
+    name: str
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShmService:
+    """An iceoryx2 service under the instance's root directory. `nodes` counts those that have it open."""
+
+    id: str
+    name: str
+    nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Observed state. Tuples are sorted by name, so that equal worlds are equal values."""
+
+    site: Site
+    containers: tuple[Container, ...] = ()
+    images: tuple[Image, ...] = ()
+    processes: tuple[Process, ...] = ()
+    node_files: tuple[NodeFiles, ...] = ()
+    endpoints: tuple[Endpoints, ...] = ()
+    sources: frozenset[str] = field(default_factory=frozenset)
+    shm_nodes: tuple[ShmNode, ...] = ()
+    shm_services: tuple[ShmService, ...] = ()
