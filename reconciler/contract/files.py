@@ -71,9 +71,10 @@ class Assignments:
 
 @dataclass(frozen=True)
 class SessionStatus:
-    """How one session fares in one node instance."""
+    """How one session fares in one node of an instance (which may serve two nodes of one session)."""
 
     session: str
+    node: str = ""
     state: str = STARTING
     message: str = ""
     received: int = 0

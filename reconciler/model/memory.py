@@ -10,6 +10,8 @@ from reconciler.model.action import StartContainer, StartProcess, Step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.model.desired import Desired
+
 HEALTHY_AFTER_S = 600.0
 """An object that went well for this long is forgiven its earlier failures."""
 
@@ -45,11 +47,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Failures and starts by object, objects with an action under way, and when sessions were last seen."""
+    """Failures and starts by object, objects with an action under way, and when a pipeline last had a session."""
 
     failures: Mapping[str, Failure] = field(default_factory=dict)
     starts: Mapping[str, Starts] = field(default_factory=dict)
     in_flight: frozenset[str] = frozenset()
+    last_session_s: Mapping[str, float] = field(default_factory=dict)
 
 
 def begin(memory: Memory, step: Step) -> Memory:
@@ -72,4 +75,12 @@ def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> M
         last = starts.get(step.object)
         lately = last is not None and now_s - last.at_s < HEALTHY_AFTER_S
         starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s)
-    return Memory(failures, starts, memory.in_flight - {step.object})
+    return replace(memory, failures=failures, starts=starts, in_flight=memory.in_flight - {step.object})
+
+
+def see_sessions(memory: Memory, desired: Desired, *, now_s: float) -> Memory:
+    """Note which pipelines have a session now, so that an `OnDemand` one can linger after the last."""
+    known = {pipeline.name for pipeline in desired.pipelines}
+    seen = {name: at_s for name, at_s in memory.last_session_s.items() if name in known}
+    seen.update({session.pipeline: now_s for session in desired.sessions})
+    return replace(memory, last_session_s=seen)

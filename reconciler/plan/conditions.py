@@ -1,0 +1,291 @@
+"""Conditions of nodes, sessions and pipelines, derived from the same facts as the steps.
+
+Rule: a condition is true only of what was observed. A reason is one CamelCase word, a message what a person needs
+next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.contract import files
+from reconciler.contract.files import Endpoints
+from reconciler.model import action
+from reconciler.model.action import Step
+from reconciler.model.status import Condition, ObjectStatus
+from reconciler.plan import drift, image, service
+from reconciler.plan.rollout import is_finished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model.desired import Desired
+    from reconciler.model.manifest import Node, Pipeline
+    from reconciler.model.memory import Memory
+    from reconciler.plan.assignment import Placement
+    from reconciler.plan.facts import Facts
+    from reconciler.plan.patience import Patience
+    from reconciler.plan.sharing import NodeInstance, Wanted
+
+CRASH_LOOP_AFTER = 3
+"""Starts in a row (each within the healthy time of the last) from which a node counts as crash looping."""
+
+YES = ("True", "Yes", "")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything the conditions are derived from."""
+
+    desired: Desired
+    facts: Facts
+    wanted: Wanted
+    placement: Placement
+    memory: Memory
+    patience: Patience
+
+    def failure(self, key: str) -> tuple[str, str] | None:
+        """Return reason and message of an object's last failure, or None."""
+        found = self.memory.failures.get(key)
+        return (found.reason, found.message) if found else None
+
+
+def statuses(view: View) -> tuple[ObjectStatus, ...]:
+    """Return the status of every pipeline, then of every node, then of every session, each sorted by name."""
+    pipelines = sorted(view.desired.pipelines, key=lambda pipeline: pipeline.name)
+    nodes = [_node_status(view, pipeline, node) for pipeline in pipelines for node in pipeline.nodes]
+    sessions = [_session_status(view, name) for name in sorted({s.name for s in view.desired.sessions})]
+    by_pipeline: dict[str, list[ObjectStatus]] = {}
+    for status in [*nodes, *sessions]:
+        by_pipeline.setdefault(status.pipeline, []).append(status)
+    return (
+        *(_pipeline_status(view, pipeline, by_pipeline.get(pipeline.name, [])) for pipeline in pipelines),
+        *nodes,
+        *sessions,
+    )
+
+
+def endpoint_steps(view: View) -> Iterator[Step]:
+    """Yield the steps that tell clients where their sessions are."""
+    present = {endpoints.session: endpoints for endpoints in view.facts.observed.endpoints}
+    for name in sorted({session.name for session in view.desired.sessions}):
+        document = _endpoints(view, name, present.get(name))
+        if document != present.get(name):
+            cause = drift.ENDPOINTS_DIFFER if name in present else drift.ENDPOINTS_MISSING
+            yield Step(action.WriteEndpoints(document), cause)
+
+
+def _endpoints(view: View, session: str, present: Endpoints | None) -> Endpoints:
+    ready, reason, message = _session_ready(view, session)
+    pipeline = _pipeline_of(view, session)
+    if pipeline is None:
+        asked = next(entry.pipeline for entry in view.desired.sessions if entry.name == session)
+        return Endpoints(session, asked, reason=reason, message=message)
+    stays = present is not None and present.inputs and session in view.placement.waiting
+    document = present if present is not None and stays else service.endpoints(pipeline, session)
+    said = ("", "") if ready == "True" else (reason, message)
+    return replace(document, ready=ready == "True", reason=said[0], message=said[1])
+
+
+def _pipeline_of(view: View, session: str) -> Pipeline | None:
+    return next((pipeline for found, pipeline in view.wanted.sessions if found.name == session), None)
+
+
+def _session_status(view: View, name: str) -> ObjectStatus:
+    asked = next(session for session in view.desired.sessions if session.name == name)
+    pipeline = _pipeline_of(view, name)
+    generation = pipeline.generation if pipeline else ""
+    ready = _condition("Ready", _session_ready(view, name), generation)
+    return ObjectStatus("Session", name, (ready,), pipeline=asked.pipeline)
+
+
+def _session_ready(view: View, session: str) -> tuple[str, str, str]:
+    """Return status, reason and message: ready when every node of the pipeline says so for this session."""
+    pipeline = _pipeline_of(view, session)
+    if pipeline is None:
+        return _no_pipeline(view, session)
+    for node in pipeline.nodes:
+        name = _server(view, pipeline, node, session)
+        problem = _instance_problem(view, pipeline, node, name) or _served_problem(view, name, node, session)
+        if problem:
+            return ("False", problem[0], f"node {node.id}: {problem[1]}")
+    return YES
+
+
+def _no_pipeline(view: View, session: str) -> tuple[str, str, str]:
+    asked = next(entry.pipeline for entry in view.desired.sessions if entry.name == session)
+    if any(pipeline.name == asked for pipeline in view.desired.pipelines):
+        return ("False", "Suspended", f"pipeline {asked} is suspended: set spec.suspend to false")
+    known = ", ".join(sorted(pipeline.name for pipeline in view.desired.pipelines)) or "none"
+    return ("False", "PipelineNotFound", f"no pipeline {asked!r} in the manifests (there are: {known})")
+
+
+def _server(view: View, pipeline: Pipeline, node: Node, session: str) -> str | None:
+    """Return the instance that serves a node in a session: the one it is placed in, or the one it is held by."""
+    if session not in view.placement.waiting:
+        return view.wanted.placed.get((pipeline.name, node.id))
+    for name, document in view.placement.documents.items():
+        if any(entry.session == session and entry.node == node.id for entry in document.sessions):
+            return name
+    return view.wanted.placed.get((pipeline.name, node.id))
+
+
+def _served_problem(view: View, name: str | None, node: Node, session: str) -> tuple[str, str] | None:
+    """Return what keeps an instance that is up from serving a session, or None."""
+    instance_files = view.facts.files.get(name or "")
+    document = view.placement.documents.get(name or "")
+    status = instance_files.status if instance_files else None
+    if status is None or document is None or status.generation != document.generation:
+        return ("Starting", "is taking in its assignments")
+    found = next((s for s in status.sessions if s.session == session and s.node in {"", node.id}), None)
+    if found is None or found.state == files.STARTING:
+        return ("Initializing", "is initializing")
+    return ("NodeFailed", found.message) if found.state == files.FAILED else None
+
+
+def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | None) -> tuple[str, str] | None:
+    """Return what keeps an instance from being up, or None."""
+    if name is None:
+        return _image_problem(view, pipeline, node) or ("Starting", "has no instance yet")
+    if view.facts.up(name):
+        return None
+    instance = view.wanted.instances.get(name)
+    if instance is None:
+        return ("Starting", "the instance that served it is gone; waiting for the new one")
+    container = view.facts.containers.get(name)
+    if container is None and (problem := _image_problem(view, pipeline, node)):
+        return problem
+    return _ended_problem(view, instance) or _failed_step(view, instance) or ("Starting", "is being started")
+
+
+def _failed_step(view: View, instance: NodeInstance) -> tuple[str, str] | None:
+    """Return the failure of whatever the instance needs, or None."""
+    keys = [f"{kind}/{instance.name}" for kind in ("container", "process", "assignments")]
+    keys.append(f"source/{instance.source.digest[:12]}")
+    return next((found for key in keys if (found := view.failure(key))), None)
+
+
+def _ended_problem(view: View, instance: NodeInstance) -> tuple[str, str] | None:
+    name = instance.name
+    container = view.facts.containers.get(name)
+    ended = container is not None and container.state == "exited"
+    key = f"container/{name}" if container else f"process/{name}"
+    starts = view.memory.starts.get(key)
+    if not ended and (view.facts.runs(name) or starts is None or container):
+        return None
+    code = f"exit code {container.exit_code}" if container else "it is gone"
+    said = _last_words(view, name)
+    if container is not None and is_finished(container, instance):
+        return None if container.exit_code == 0 else ("Ended", f"{code}{said}; its restart policy leaves it so")
+    if starts is not None and starts.count >= CRASH_LOOP_AFTER:
+        return ("CrashLoop", f"{code}{said}; started {starts.count} times, will be started again")
+    return ("Restarting", f"{code}{said}; will be started again")
+
+
+def _last_words(view: View, name: str) -> str:
+    instance_files = view.facts.files.get(name)
+    status = instance_files.status if instance_files else None
+    return f" ({status.error})" if status and status.error else ""
+
+
+def _image_problem(view: View, pipeline: Pipeline, node: Node) -> tuple[str, str] | None:
+    """Return what keeps a node's image from being there, or None."""
+    missing = view.wanted.missing.get((pipeline.name, node.id))
+    if missing:
+        waiting = ("Pulling", f"base image {missing.reference} is being pulled")
+        return view.failure(f"image/{missing.reference}") or waiting
+    name = view.wanted.placed.get((pipeline.name, node.id), "")
+    instance = view.wanted.instances.get(name)
+    if instance is None or instance.image is None or image.is_built(instance.image, view.facts):
+        return None
+    building = ("Building", f"image {instance.image.tag} is being built")
+    return view.failure(f"image/{instance.image.tag}") or building
+
+
+def _node_status(view: View, pipeline: Pipeline, node: Node) -> ObjectStatus:
+    owner = (pipeline.name, node.id)
+    name = view.wanted.placed.get(owner, "")
+    instance = view.wanted.instances.get(name)
+    document = view.placement.documents.get(name)
+    key = f"container/{name}" if name in view.facts.containers else f"process/{name}"
+    starts = view.memory.starts.get(key)
+    return ObjectStatus(
+        "Node",
+        f"{pipeline.name}/{node.id}",
+        tuple(_node_conditions(view, pipeline, node, name)),
+        pipeline=pipeline.name,
+        instance=name,
+        container=name if name in view.facts.containers else "",
+        owners=tuple(f"{p}/{n}" for p, n in instance.owners) if instance else (),
+        sessions=tuple(sorted({s.session for s in document.sessions})) if document else (),
+        restarts=max(starts.count - 1, 0) if starts else 0,
+    )
+
+
+def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> Iterator[Condition]:
+    generation = pipeline.generation
+    if pipeline not in view.wanted.active:
+        why = ("Suspended", "the pipeline is suspended") if pipeline.suspend else ("Idle", "no session is open")
+        yield _condition("Running", ("False", *why), generation)
+        yield _condition("Ready", ("False", *why), generation)
+        return
+    if node.docker is not None:
+        problem = _image_problem(view, pipeline, node)
+        yield _condition("ImageReady", ("False", *problem) if problem else YES, generation)
+    problem = _instance_problem(view, pipeline, node, name or None)
+    yield _condition("Running", ("False", *problem) if problem else YES, generation)
+    for session, asked in view.wanted.sessions:
+        if asked.name == pipeline.name and not problem and session.name not in view.placement.waiting:
+            problem = _served_problem(view, name, node, session.name)
+    yield _condition("Ready", ("False", *problem) if problem else YES, generation)
+
+
+def _pipeline_status(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> ObjectStatus:
+    generation = pipeline.generation
+    wrong = next((d for d in view.desired.diagnostics if d.pipeline == pipeline.name), None)
+    accepted = ("False", "Invalid", f"{wrong}; the last good version goes on") if wrong else YES
+    conditions = (
+        _condition("Accepted", accepted, generation),
+        _condition("ImagesReady", _all(parts, "Node", "ImageReady"), generation),
+        _condition("Ready", _pipeline_ready(view, pipeline, parts), generation),
+        _condition("Degraded", _degraded(view, pipeline, parts), generation),
+    )
+    return ObjectStatus("Pipeline", pipeline.name, conditions, pipeline=pipeline.name)
+
+
+def _pipeline_ready(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> tuple[str, str, str]:
+    if pipeline.suspend:
+        return ("False", "Suspended", "spec.suspend is true")
+    if pipeline not in view.wanted.active:
+        return ("True", "Idle", "starts with the first session")
+    return _all(parts, "Session", "Ready")
+
+
+def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> tuple[str, str, str]:
+    """Degraded: an old version serves because the new one can't, or a node that ran does not."""
+    holding = [s.name for s, asked in view.wanted.sessions if asked is pipeline and s.name in view.placement.waiting]
+    served = [name for name in holding if view.facts.servers.get(name)]
+    problem = _all(parts, "Node", "Running")
+    if served and problem[0] == "False":
+        return ("True", problem[1], f"the version before goes on serving: {problem[2]}")
+    if problem[0] == "False" and problem[1] in {"CrashLoop", "Restarting", "Ended"}:
+        return ("True", problem[1], problem[2])
+    return ("False", "No", "")
+
+
+def _all(parts: list[ObjectStatus], kind: str, condition: str) -> tuple[str, str, str]:
+    """Return the first part's condition that does not hold, or yes."""
+    for part in parts:
+        found = part.condition(condition) if part.kind == kind else None
+        if found is not None and found.status != "True":
+            name = part.name.rsplit("/", 1)[-1]
+            message = found.message if kind == "Session" else f"node {name}: {found.message}"
+            return (found.status, found.reason, message)
+    return YES
+
+
+def _condition(kind: str, said: tuple[str, str, str], generation: str) -> Condition:
+    status, reason, message = said
+    assert status in {"True", "False", "Unknown"}  # noqa: S101 - narrows the type for mypy
+    return Condition(kind, status, reason, message, generation)  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+"""Observed state, indexed by name, with the questions that the rest of the planner asks of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.model.observed import Container, Image, NodeFiles, Observed, Process, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Indexes over one `Observed`. Every look-up by name costs the same however large the world is."""
+
+    observed: Observed
+    site: Site
+    containers: dict[str, Container]
+    processes: dict[str, Process]
+    files: dict[str, NodeFiles]
+    images_by_tag: dict[str, Image]
+    images_by_env: dict[str, Image]
+    servers: dict[str, frozenset[str]]
+    """Session name to the names of the existing instances that are assigned to it."""
+
+    def exists(self, name: str) -> bool:
+        """Whether an instance has a container or a process."""
+        return name in self.containers or name in self.processes
+
+    def runs(self, name: str) -> bool:
+        """Whether an instance's container or process runs."""
+        container = self.containers.get(name)
+        return name in self.processes or (container is not None and container.state == "running")
+
+    def up(self, name: str) -> bool:
+        """Whether an instance runs and its runtime is there to take assignments."""
+        files = self.files.get(name)
+        return self.runs(name) and files is not None and files.alive
+
+
+def index(observed: Observed) -> Facts:
+    """Index a look."""
+    containers = {container.name: container for container in observed.containers if container.kind == "node"}
+    processes = {process.name: process for process in observed.processes}
+    servers: dict[str, set[str]] = {}
+    for files in observed.node_files:
+        if files.assignments is None or not (files.name in containers or files.name in processes):
+            continue
+        for served in files.assignments.sessions:
+            servers.setdefault(served.session, set()).add(files.name)
+    return Facts(
+        observed=observed,
+        site=observed.site,
+        containers=containers,
+        processes=processes,
+        files={files.name: files for files in observed.node_files},
+        images_by_tag={tag: image for image in observed.images for tag in image.tags},
+        images_by_env={image.env_hash: image for image in observed.images if image.env_hash},
+        servers={session: frozenset(names) for session, names in servers.items()},
+    )

@@ -1,0 +1,86 @@
+"""Which environment image a node needs, and what there is to do for it.
+
+Rule: code is not in the environment hash; only what the image is built from is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.contract import names
+from reconciler.model.instance import EnvImage
+from reconciler.plan.canonical import digest
+
+if TYPE_CHECKING:
+    from reconciler.model.manifest import Docker
+    from reconciler.plan.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class MissingBase:
+    """The base image is not on the engine, so the environment hash can't be known yet."""
+
+    reference: str
+
+
+def base_reference(docker: Docker) -> str:
+    """Return the image a node's environment starts from."""
+    return docker.base_image or f"python:{docker.python_version}-slim"
+
+
+def env_hash(docker: Docker, *, base_id: str, runtime_version: str) -> str:
+    """Return the identity of an environment."""
+    return digest(
+        "env",
+        {
+            "base": base_id,
+            "python": docker.python_version,
+            "system": list(docker.system_dependencies),
+            "packages": list(docker.python_packages),
+            "runtime": runtime_version,
+        },
+    )
+
+
+def environment(docker: Docker, facts: Facts) -> EnvImage | MissingBase:
+    """Return the environment image a node needs.
+
+    A base image that was untagged after the build is no reason to lose the environment: each of our images says what
+    it was built from, so the one that fits is found again.
+    """
+    reference = base_reference(docker)
+    base = facts.images_by_tag.get(_with_tag(reference))
+    if base is not None:
+        return _env_image(docker, facts, reference=reference, base_id=base.id)
+    for image in facts.observed.images:
+        candidate = _env_image(docker, facts, reference=reference, base_id=image.base_id)
+        if image.env_hash and candidate.env_hash == image.env_hash:
+            return candidate
+    return MissingBase(reference)
+
+
+def is_built(image: EnvImage, facts: Facts) -> bool:
+    """Whether an environment image is on the engine."""
+    return image.env_hash in facts.images_by_env
+
+
+def _env_image(docker: Docker, facts: Facts, *, reference: str, base_id: str) -> EnvImage:
+    runtime = facts.site.runtime_version
+    hashed = env_hash(docker, base_id=base_id, runtime_version=runtime)
+    return EnvImage(
+        tag=names.env_image(hashed),
+        env_hash=hashed,
+        base_reference=reference,
+        base_id=base_id,
+        python_version=docker.python_version,
+        system_dependencies=docker.system_dependencies,
+        python_packages=docker.python_packages,
+        runtime_version=runtime,
+    )
+
+
+def _with_tag(reference: str) -> str:
+    """Return a reference as the engine lists it: without a tag it means `latest`."""
+    last = reference.rsplit("/", 1)[-1]
+    return reference if ":" in last or "@" in last else f"{reference}:latest"

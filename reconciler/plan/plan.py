@@ -1,0 +1,62 @@
+"""The planner: desired state, observed state, memory and time in; steps, conditions and a time to look again out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.model.memory import Memory
+from reconciler.plan import conditions, prune
+from reconciler.plan.assignment import place
+from reconciler.plan.facts import index
+from reconciler.plan.patience import Patience
+from reconciler.plan.rollout import rollout
+from reconciler.plan.sharing import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model.action import Step
+    from reconciler.model.desired import Desired
+    from reconciler.model.observed import Observed
+    from reconciler.model.status import ObjectStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, how things are, and when to look again (seconds from now; None means when something happens).
+
+    `blocked` are steps that wait for backoff.
+    """
+
+    steps: tuple[Step, ...]
+    statuses: tuple[ObjectStatus, ...]
+    requeue_s: float | None = None
+    blocked: tuple[Step, ...] = ()
+
+
+def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, now_s: float = 0.0) -> Plan:
+    """Return at most one enabled step for each object, each with its cause."""
+    memory = memory or Memory()
+    facts = index(observed)
+    wanted = derive(desired, facts, memory, now_s=now_s)
+    placement = place(wanted, facts)
+    keep = set(wanted.instances) | placement.held
+    sessions = {session.name for session in desired.sessions}
+    patience = Patience(memory, wanted, now_s=now_s)
+    view = conditions.View(desired, facts, wanted, placement, memory, patience)
+    pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
+    found = [*pruned, *rollout(wanted, placement, facts), *conditions.endpoint_steps(view)]
+    steps, blocked = patience.sift(_first_of_each(found, memory))
+    waits = [patience.wait_s, None if wanted.linger_until_s is None else wanted.linger_until_s - now_s]
+    requeue_s = min((wait_s for wait_s in waits if wait_s is not None), default=None)
+    return Plan(tuple(steps), conditions.statuses(view), requeue_s, tuple(blocked))
+
+
+def _first_of_each(steps: Iterable[Step], memory: Memory) -> list[Step]:
+    """Keep the first step for every object that has none under way."""
+    chosen: dict[str, Step] = {}
+    for step in steps:
+        if step.object not in memory.in_flight:
+            chosen.setdefault(step.object, step)
+    return list(chosen.values())

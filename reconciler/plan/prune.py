@@ -1,0 +1,90 @@
+"""The only place that decides to take something away.
+
+Deleting needs: our label or our directory (all that `Observed` holds has it), no owner, a complete look (a failed one
+raises and never gets here), a complete desired state, and a bounded share of the world in one pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.contract import names
+from reconciler.model import action
+from reconciler.model.action import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model.observed import Container, Image
+    from reconciler.plan.facts import Facts
+
+LEAST_PER_PASS = 16
+SHARE_PER_PASS = 4
+"""A pass takes away `LEAST_PER_PASS` objects or a quarter (1 / `SHARE_PER_PASS`) of the world, whichever is more."""
+
+
+def prune(facts: Facts, *, keep: set[str], sessions: set[str], complete: bool) -> list[Step]:
+    """Return the steps that take away what nobody wants.
+
+    `keep` names the instances that are wanted or still serve, `sessions` those that live. What is dead already is
+    cleaned up even when the desired state is incomplete: nobody can want it back.
+    """
+    steps = list(_dead(facts, keep))
+    if complete:
+        orphans = [*_instances(facts, keep), *_leftovers(facts, keep, sessions)]
+        total = len(facts.containers) + len(facts.processes) + len(facts.observed.endpoints)
+        steps += orphans[: max(LEAST_PER_PASS, total // SHARE_PER_PASS)]
+    return steps
+
+
+def prune_images(facts: Facts) -> list[Step]:
+    """Return the steps that remove environment images of this instance which no container uses, on request only."""
+    used = {container.image_id for container in facts.observed.containers}
+    ours = [image for image in facts.observed.images if _is_ours(image, facts) and image.id not in used]
+    return [
+        Step(action.RemoveImage(image.tags[0] if image.tags else image.id, image.id), "removal of images was asked for")
+        for image in ours
+    ]
+
+
+def _is_ours(image: Image, facts: Facts) -> bool:
+    return bool(image.env_hash) and image.instance == facts.site.instance
+
+
+def _instances(facts: Facts, keep: set[str]) -> Iterator[Step]:
+    for container in facts.containers.values():
+        if container.name not in keep:
+            yield from _end(container, cause="nobody wants it any more")
+    for process in facts.processes.values():
+        if process.name not in keep:
+            cause = "nobody wants it any more"
+            yield Step(action.StopProcess(process.name, process.pid, process.started), cause)
+
+
+def _end(container: Container, *, cause: str) -> Iterator[Step]:
+    if container.state in {"running", "paused", "restarting"}:
+        yield Step(action.StopContainer(container.name, container.id), cause)
+    elif container.state != "removing":
+        yield Step(action.RemoveContainer(container.name, container.id), cause)
+
+
+def _leftovers(facts: Facts, keep: set[str], sessions: set[str]) -> Iterator[Step]:
+    for files in facts.observed.node_files:
+        if files.name not in keep and not facts.exists(files.name):
+            yield Step(action.RemoveNodeFiles(files.name), "its node instance is gone")
+    for endpoints in facts.observed.endpoints:
+        if endpoints.session not in sessions:
+            yield Step(action.RemoveEndpoints(endpoints.session), "its session is gone")
+    for service in facts.observed.shm_services:
+        if service.nodes == 0 and names.channel_session(service.name) not in sessions:
+            yield Step(action.RemoveService(service.name, service.id), "left behind, and its session is gone")
+
+
+def _dead(facts: Facts, keep: set[str]) -> Iterator[Step]:
+    """What can't come back: containers the engine calls dead, and iceoryx2 nodes whose program was killed."""
+    for container in facts.containers.values():
+        if container.state == "dead" and container.name in keep:
+            yield Step(action.RemoveContainer(container.name, container.id), "the engine could not remove it earlier")
+    dead = tuple(sorted(node.id for node in facts.observed.shm_nodes if node.dead))
+    if dead:
+        yield Step(action.RemoveDeadNodes(dead), f"{len(dead)} of their programs were killed")

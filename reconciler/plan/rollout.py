@@ -1,0 +1,94 @@
+"""What an instance needs next: its image, its source, its files, then the container or process itself.
+
+Rule: at most one step for an object, and only one that its surroundings are ready for; the rest follows in later
+passes, on fresh facts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.model import action
+from reconciler.model.action import Step
+from reconciler.model.instance import ContainerSpec, ProcessSpec
+from reconciler.plan import drift, image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model.observed import Container
+    from reconciler.plan.assignment import Placement
+    from reconciler.plan.facts import Facts
+    from reconciler.plan.sharing import NodeInstance, Wanted
+
+
+def rollout(wanted: Wanted, placement: Placement, facts: Facts) -> Iterator[Step]:
+    """Yield the steps towards every wanted instance, in the order of their objects' names. Objects may repeat."""
+    for missing in sorted({missing.reference for missing in wanted.missing.values()}):
+        yield Step(action.PullImage(missing), drift.BASE_MISSING)
+    for _, instance in sorted(wanted.instances.items()):
+        yield from _ingredients(instance, facts)
+    for name, document in sorted(placement.documents.items()):
+        files = facts.files.get(name)
+        if files is None or files.assignments is None:
+            yield Step(action.WriteAssignments(document), drift.ASSIGNMENTS_MISSING)
+        elif files.assignments != document:
+            yield Step(action.WriteAssignments(document), drift.ASSIGNMENTS_DIFFER)
+    for _, instance in sorted(wanted.instances.items()):
+        yield from _itself(instance, facts)
+
+
+def _ingredients(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
+    container = facts.containers.get(instance.name)
+    if instance.image and container is None and not image.is_built(instance.image, facts):
+        yield Step(action.BuildImage(instance.image), drift.IMAGE_MISSING)
+    if instance.source.digest and instance.source.digest not in facts.observed.sources:
+        yield Step(action.WriteSource(instance.source.digest, instance.source.path), drift.SOURCE_MISSING)
+
+
+def _itself(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
+    match instance.spec:
+        case ContainerSpec() as spec:
+            container = facts.containers.get(instance.name)
+            if container is not None:
+                yield from _revive(container, instance)
+            elif _is_supplied(instance, facts):
+                yield Step(action.CreateContainer(spec), drift.CONTAINER_MISSING)
+        case ProcessSpec() as spec:
+            if instance.name not in facts.processes and _is_supplied(instance, facts):
+                yield Step(action.StartProcess(spec), drift.PROCESS_MISSING)
+
+
+def _is_supplied(instance: NodeInstance, facts: Facts) -> bool:
+    """Whether all that is mounted or read at the start is in place."""
+    source = instance.source.digest
+    files = facts.files.get(instance.name)
+    return (
+        (instance.image is None or image.is_built(instance.image, facts))
+        and (not source or source in facts.observed.sources)
+        and files is not None
+        and files.assignments is not None
+    )
+
+
+def _revive(container: Container, instance: NodeInstance) -> Iterator[Step]:
+    match container.state:
+        case "created":
+            yield Step(action.StartContainer(container.name, container.id), drift.NEVER_STARTED)
+        case "exited" if not is_finished(container, instance):
+            yield Step(action.StartContainer(container.name, container.id), drift.ended(container.exit_code))
+        case "paused":
+            yield Step(action.UnpauseContainer(container.name, container.id), drift.PAUSED)
+        case _:  # running as it should, or the engine is at work on it: the next look tells
+            return
+
+
+def is_finished(container: Container, instance: NodeInstance) -> bool:
+    """Whether an ended container is to stay so by its restart policy."""
+    match instance.restart.policy:
+        case "Never":
+            return True
+        case "OnFailure":
+            return container.exit_code == 0
+        case "Always":
+            return False
