@@ -1,0 +1,99 @@
+"""A bounded journal of what was done and why, in SQLite.
+
+Rule: losing it, or finding it damaged, costs history and nothing else; so no error of it ever stops a pass.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEPT_EVENTS = 10_000
+TRIM_EVERY = 500
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY, at_s REAL NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL,
+    reason TEXT NOT NULL, message TEXT NOT NULL
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `at_s` is seconds since the epoch; `kind` is Normal or Warning, as in Kubernetes."""
+
+    at_s: float
+    kind: Literal["Normal", "Warning"]
+    object: str
+    reason: str
+    message: str
+
+
+class Journal:
+    """The event journal of an instance. It may be used from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = 0
+        self._connection = _open(path)
+
+    def write(self, event: Event) -> None:
+        """Append an event; a journal that fails is started afresh, or given up quietly."""
+        row = (event.at_s, event.kind, event.object, event.reason, event.message)
+        try:
+            self._connection.execute("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", row)
+            self._written += 1
+            if self._written % TRIM_EVERY == 1:
+                self._connection.execute("DELETE FROM events WHERE id <= (SELECT MAX(id) FROM events) - ?", (KEPT_EVENTS,))
+        except sqlite3.Error:
+            self._connection = _open(self._path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+def read(path: Path, *, last: int = 200) -> list[Event]:
+    """Return the last events, oldest first; none where there is no journal that can be read."""
+    if not path.exists():
+        return []
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        rows = connection.execute(
+            "SELECT at_s, kind, object, reason, message FROM events ORDER BY id DESC LIMIT ?", (last,)
+        ).fetchall()
+        connection.close()
+    except sqlite3.Error:
+        return []
+    return [Event(*row) for row in reversed(rows)]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the journal, putting a damaged one aside, and keep it in memory where no file can be had."""
+    for attempt in (path, path):
+        try:
+            attempt.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return _connect(str(attempt))
+        except (sqlite3.Error, OSError):
+            _put_aside(attempt)
+    return _connect(":memory:")
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(name, check_same_thread=False, isolation_level=None, timeout=1.0)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute(_TABLE)
+    return connection
+
+
+def _put_aside(path: Path) -> None:
+    try:
+        path.replace(path.with_suffix(".damaged"))
+    except OSError:
+        return

@@ -1,0 +1,192 @@
+"""The loop: load, look, plan, act; then wait for a wake-up or the next resync.
+
+Rule: events only wake; looks decide. A look that fails is said once and tried again; nothing is ever done on a guess.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.controller.journal import Event
+from reconciler.controller.queue import Queue
+from reconciler.model.errors import ReconcilerError
+from reconciler.model.status import carry_times
+from reconciler.plan.plan import Plan, plan
+from reconciler.plan.render import verb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.model.action import Action, Step
+    from reconciler.model.desired import Desired
+    from reconciler.model.memory import Outcome
+    from reconciler.model.observed import Observed
+    from reconciler.model.status import ObjectStatus
+
+RESYNC_S = 30.0
+"""Longest time without a full look: what every source of wake-ups has missed is found then."""
+
+RETRY_LOOK_S = 1.0
+"""Wait after a look that failed."""
+
+LEAST_GAP_S = 0.01
+"""Pause between passes, in which wake-ups gather."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The outside, as three functions. `load` is total, `look` raises when it can't see everything."""
+
+    load: Callable[[], Desired]
+    look: Callable[[], Observed]
+    act: Callable[[Action], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass saw and decided."""
+
+    desired: Desired
+    plan: Plan
+    statuses: tuple[ObjectStatus, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong that is waiting for another try."""
+        return bool(self.plan.blocked)
+
+
+class Loop:
+    """Converges one instance. `say` gets every event once; `publish` every change of status."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        say: Callable[[Event], None],
+        publish: Callable[[Pass], None] = lambda _: None,
+    ) -> None:
+        self._world = world
+        self._say = say
+        self._publish = publish
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._queue = Queue(world.act, clock=time.monotonic, done=self._done)
+        self._statuses: dict[tuple[str, str], ObjectStatus] = {}
+        self._blind = ""
+        self._diagnosed: frozenset[str] = frozenset()
+        self.last: Pass | None = None
+
+    def wake(self) -> None:
+        """Ask for a pass soon. Any thread may."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End `run` soon. Any thread or signal handler may."""
+        self._stop.set()
+        self._wake.set()
+
+    def close(self) -> None:
+        """Wait for actions under way."""
+        self._queue.close()
+
+    def run(self) -> None:
+        """Converge until `stop`."""
+        while not self._stop.is_set():
+            self._rest(self.turn())
+
+    def run_until(self, done: Callable[[Pass], bool], *, timeout_s: float) -> bool:
+        """Converge until a pass satisfies `done`; False when it did not in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self._stop.is_set():
+            wait_s = self.turn()
+            if self.last is not None and not self.busy and done(self.last):
+                return True
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._rest(min(wait_s, left_s))
+        return False
+
+    @property
+    def busy(self) -> bool:
+        """Whether actions are under way."""
+        return bool(self._queue.memory.in_flight)
+
+    def turn(self) -> float:
+        """Make one pass and return how long to wait for the next, in seconds."""
+        self._wake.clear()
+        try:
+            done = self._pass()
+        except ReconcilerError as error:
+            self._say_blind(error)
+            return RETRY_LOOK_S
+        self._blind = ""
+        self.last = done
+        requeue_s = done.plan.requeue_s
+        return RESYNC_S if requeue_s is None else min(max(requeue_s, LEAST_GAP_S), RESYNC_S)
+
+    def _pass(self) -> Pass:
+        memory = self._queue.memory  # before the look: what ends during it must still count as under way
+        desired = self._world.load()
+        self._queue.see(desired)
+        observed = self._world.look()
+        found = plan(desired, observed, memory, now_s=time.monotonic())
+        for step in found.steps:
+            self._queue.submit(step)
+        statuses = self._date(found.statuses)
+        self._say_diagnostics(desired)
+        made = Pass(desired, found, statuses)
+        self._publish(made)
+        return made
+
+    def _rest(self, wait_s: float) -> None:
+        if not self._wake.wait(wait_s):
+            return
+        self._stop.wait(LEAST_GAP_S)
+
+    def _date(self, statuses: tuple[ObjectStatus, ...]) -> tuple[ObjectStatus, ...]:
+        now_s = time.time()
+        dated = {}
+        for status in statuses:
+            before = self._statuses.get((status.kind, status.name))
+            dated[status.kind, status.name] = carry_times(before, status, now_s=now_s)
+            self._say_changes(before, status, now_s=now_s)
+        self._statuses = dated
+        return tuple(dated.values())
+
+    def _say_changes(self, before: ObjectStatus | None, status: ObjectStatus, *, now_s: float) -> None:
+        """Say when a pipeline or node becomes ready or degraded, or ceases to be, or for another reason is not."""
+        for condition in status.conditions:
+            last = before.condition(condition.type) if before else None
+            changed = last is None or (last.status, last.reason) != (condition.status, condition.reason)
+            good = (condition.status == "True") == (condition.type != "Degraded")
+            if changed and condition.type in {"Ready", "Degraded", "Accepted"} and not (last is None and not good):
+                kind = "Normal" if good or condition.reason in _ON_ITS_WAY else "Warning"
+                name = f"{status.kind.lower()}/{status.name}"
+                text = f"{condition.type}={condition.status} {condition.message}".strip()
+                self._say(Event(now_s, kind, name, condition.reason, text))
+
+    def _done(self, step: Step, outcome: Outcome) -> None:
+        reason = outcome.reason or type(step.action).__name__
+        what = f"{verb(step.action)}, because {step.cause}"
+        text = f"{what}: {outcome.message}" if outcome.reason else what
+        self._say(Event(time.time(), "Warning" if outcome.reason else "Normal", step.object, reason, text))
+        self._wake.set()
+
+    def _say_blind(self, error: ReconcilerError) -> None:
+        if self._blind != str(error):
+            self._blind = str(error)
+            self._say(Event(time.time(), "Warning", "controller", error.reason, str(error)))
+
+    def _say_diagnostics(self, desired: Desired) -> None:
+        present = frozenset(str(diagnostic) for diagnostic in desired.diagnostics)
+        for text in sorted(present - self._diagnosed):
+            self._say(Event(time.time(), "Warning", "manifests", "Invalid", text))
+        self._diagnosed = present
+
+
+_ON_ITS_WAY = {"Starting", "Initializing", "Building", "Pulling", "Idle", "Suspended"}

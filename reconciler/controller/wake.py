@@ -1,0 +1,99 @@
+"""What wakes the loop: files that change, containers that change, leases that are dropped.
+
+Rule: every source may lose or repeat things; none decides anything. A source that breaks is started again, and the
+resync finds what was missed.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from reconciler.model.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from pathlib import Path
+
+PROBE_S = 0.25
+"""How often leases and host processes are probed: the kernel tells nobody of a dropped lock."""
+
+RECONNECT_S = 1.0
+REARM_MS = 2_000
+"""How often a watch is checked for a directory that was replaced, which a watch does not see."""
+
+
+def start(stop: threading.Event, *sources: Callable[[], None]) -> list[threading.Thread]:
+    """Run each source in a thread of its own until it returns; each must when `stop` is set."""
+    threads = [threading.Thread(target=source, daemon=True, name=source.__name__) for source in sources]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def watch_files(paths: Callable[[], Iterable[Path]], wake: Callable[[], None], stop: threading.Event) -> None:
+    """Wake on any change below directories; they are watched anew when one appears, goes or is replaced."""
+    from watchfiles import watch  # noqa: PLC0415 - only a controller that watches pays for it
+
+    while not stop.is_set():
+        armed = _identities(paths())
+        existing = [path for path, _ in armed]
+        if not existing:
+            stop.wait(RECONNECT_S)
+            continue
+        try:
+            changes = watch(
+                *existing,
+                watch_filter=None,
+                debounce=50,
+                step=5,
+                stop_event=stop,
+                rust_timeout=REARM_MS,
+                yield_on_timeout=True,
+                raise_interrupt=False,
+            )
+            for found in changes:
+                if found:
+                    wake()
+                if _identities(paths()) != armed:
+                    wake()
+                    break
+        except (OSError, RuntimeError, UnicodeError):  # a directory went away while it was being armed; look again
+            wake()
+            stop.wait(RECONNECT_S)
+
+
+def watch_engine(events: Callable[[], Iterator[object]], wake: Callable[[], None], stop: threading.Event) -> None:
+    """Wake on every event of the engine; a stream that ends, well or not, is opened again."""
+    while not stop.is_set():
+        try:
+            for _ in events():
+                wake()
+                if stop.is_set():
+                    return
+        except ReconcilerError:
+            pass  # the look that follows says so, once
+        wake()
+        stop.wait(RECONNECT_S)
+
+
+def probe(state: Callable[[], Hashable], wake: Callable[[], None], stop: threading.Event) -> None:
+    """Wake when something that can only be asked for has changed."""
+    before = state()
+    while not stop.wait(PROBE_S):
+        now = state()
+        if now != before:
+            before = now
+            wake()
+
+
+def _identities(paths: Iterable[Path]) -> list[tuple[Path, tuple[int, int]]]:
+    """Return the paths that exist with what tells a directory from its replacement, symlinks resolved."""
+    found = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        found.append((path.resolve(), (stat.st_dev, stat.st_ino)))
+    return found
