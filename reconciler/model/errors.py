@@ -67,6 +67,13 @@ class ShmError(ReconcilerError):
     reason = "SharedMemoryError"
 
 
+class SourceError(ReconcilerError):
+    """Node source can't be read or snapshotted."""
+
+    retryable = True
+    reason = "SourceUnavailable"
+
+
 class InstanceLockedError(ReconcilerError):
     """Another controller holds this instance. `pid` is 0 where it could not be read."""
 

@@ -1,0 +1,70 @@
+"""Snapshots of node source: `<sources>/<digest>/`, complete or not there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from reconciler.model.errors import SourceError
+from reconciler.sources.tree import digest, files
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def present(sources: Path) -> frozenset[str]:
+    """Return the digests of the snapshots that are there.
+
+    Raises:
+        SourceError: if the directory is there and can't be read.
+    """
+    try:
+        return frozenset(entry.name for entry in sources.iterdir() if _DIGEST.fullmatch(entry.name))
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        msg = f"can't read {sources}: {error.strerror}"
+        raise SourceError(msg) from error
+
+
+def snapshot(directory: Path, wanted: str, *, sources: Path) -> None:
+    """Copy a directory's source to `sources/<wanted>`, if it is not there in good order already.
+
+    Raises:
+        SourceError: if the directory's content is not what `wanted` says (it was edited since), or can't be copied.
+    """
+    place = sources / wanted
+    if place.is_dir() and digest(place) == wanted:
+        return
+    sources.mkdir(parents=True, exist_ok=True)
+    # The copy lies beside its place, so that the rename stays on one file system.
+    copy = Path(tempfile.mkdtemp(prefix=".copy-", dir=sources))
+    try:
+        _copy(directory, copy)
+        _check(copy, wanted, directory)
+        if place.exists():
+            place.rename(copy / ".damaged")
+        # Whoever made the same snapshot meanwhile made it of the same content.
+        (copy / ".source").rename(place)
+    except OSError as error:
+        msg = f"can't copy {error.filename or directory} to {place}: {error.strerror}"
+        raise SourceError(msg) from error
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _copy(directory: Path, copy: Path) -> None:
+    target = copy / ".source"
+    target.mkdir(mode=0o755)
+    for relative, path in files(directory):
+        place = target / relative
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+
+
+def _check(copy: Path, wanted: str, directory: Path) -> None:
+    found = digest(copy / ".source")
+    if found != wanted:
+        msg = f"{directory} was edited while it was looked at ({found[:12]}, not {wanted[:12]}); the next pass retries"
+        raise SourceError(msg)
