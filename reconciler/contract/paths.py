@@ -1,12 +1,12 @@
 """Where an instance keeps things on the host.
 
-    <state>/<instance>/      survives reboots: lock, last good manifests, source snapshots, logs, journal
-    <runtime>/<instance>/    tmpfs, gone after a reboot:
-        controller.lock      held by flock while a controller converges continuously
-        sessions/<s>.json    lease, written and locked by the client library
-        endpoints/<s>.json   where a session's ends are, written by the controller
-        nodes/<name>/        assignments.json, status.json, alive (locked by the node runtime)
-        iox2/                the instance's own iceoryx2 root directory
+<state>/<instance>/      survives reboots: lock, last good manifests, source snapshots, logs, journal
+<runtime>/<instance>/    tmpfs, gone after a reboot:
+    controller.lock      held by flock while a controller converges continuously
+    sessions/<s>.json    lease, written and locked by the client library
+    endpoints/<s>.json   where a session's ends are, written by the controller
+    nodes/<name>/        assignments.json, status.json, alive (locked by the node runtime)
+    iox2/                the instance's own iceoryx2 root directory
 """
 
 from __future__ import annotations

@@ -49,7 +49,9 @@ class Journal:
             self._connection.execute("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", row)
             self._written += 1
             if self._written % TRIM_EVERY == 1:
-                self._connection.execute("DELETE FROM events WHERE id <= (SELECT MAX(id) FROM events) - ?", (KEPT_EVENTS,))
+                self._connection.execute(
+                    "DELETE FROM events WHERE id <= (SELECT MAX(id) FROM events) - ?", (KEPT_EVENTS,)
+                )
         except sqlite3.Error:
             self._connection = _open(self._path)
 

@@ -27,7 +27,9 @@ def one_writer(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             pid = _pid(file)
-            msg = f"another controller (PID {pid or 'unknown'}) holds this instance: end it, or choose another --instance"
+            msg = (
+                f"another controller (PID {pid or 'unknown'}) holds this instance: end it, or choose another --instance"
+            )
             raise InstanceLockedError(msg, pid=pid) from error
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

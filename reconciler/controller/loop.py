@@ -75,7 +75,7 @@ class Loop:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._queue = Queue(world.act, clock=time.monotonic, done=self._done)
-        self._statuses: dict[tuple[str, str], ObjectStatus] = {}
+        self._statuses: dict[str, ObjectStatus] = {}
         self._blind = ""
         self._diagnosed: frozenset[str] = frozenset()
         self.last: Pass | None = None
@@ -150,10 +150,11 @@ class Loop:
 
     def _date(self, statuses: tuple[ObjectStatus, ...]) -> tuple[ObjectStatus, ...]:
         now_s = time.time()
-        dated = {}
+        dated: dict[str, ObjectStatus] = {}
         for status in statuses:
-            before = self._statuses.get((status.kind, status.name))
-            dated[status.kind, status.name] = carry_times(before, status, now_s=now_s)
+            key = f"{status.kind}/{status.name}"
+            before = self._statuses.get(key)
+            dated[key] = carry_times(before, status, now_s=now_s)
             self._say_changes(before, status, now_s=now_s)
         self._statuses = dated
         return tuple(dated.values())
@@ -165,10 +166,10 @@ class Loop:
             changed = last is None or (last.status, last.reason) != (condition.status, condition.reason)
             good = (condition.status == "True") == (condition.type != "Degraded")
             if changed and condition.type in {"Ready", "Degraded", "Accepted"} and not (last is None and not good):
-                kind = "Normal" if good or condition.reason in _ON_ITS_WAY else "Warning"
+                expected = good or condition.reason in _ON_ITS_WAY
                 name = f"{status.kind.lower()}/{status.name}"
                 text = f"{condition.type}={condition.status} {condition.message}".strip()
-                self._say(Event(now_s, kind, name, condition.reason, text))
+                self._say(Event(now_s, "Normal" if expected else "Warning", name, condition.reason, text))
 
     def _done(self, step: Step, outcome: Outcome) -> None:
         reason = outcome.reason or type(step.action).__name__

@@ -23,8 +23,8 @@ REARM_MS = 2_000
 """How often a watch is checked for a directory that was replaced, which a watch does not see."""
 
 
-def start(stop: threading.Event, *sources: Callable[[], None]) -> list[threading.Thread]:
-    """Run each source in a thread of its own until it returns; each must when `stop` is set."""
+def start(*sources: Callable[[], None]) -> list[threading.Thread]:
+    """Run each source in a thread of its own until it returns."""
     threads = [threading.Thread(target=source, daemon=True, name=source.__name__) for source in sources]
     for thread in threads:
         thread.start()

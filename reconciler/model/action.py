@@ -7,9 +7,11 @@ take something away and are made in `reconciler.plan.prune` alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from reconciler.contract.files import Assignments, Endpoints
-from reconciler.model.instance import ContainerSpec, EnvImage, ProcessSpec
+if TYPE_CHECKING:
+    from reconciler.contract.files import Assignments, Endpoints
+    from reconciler.model.instance import ContainerSpec, EnvImage, ProcessSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ Action = (
 )
 
 
-def object_of(action: Action) -> str:
+def object_of(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm for each action
     """Name the object an action works on, as `kind/name`. A pass holds at most one action for each."""
     match action:
         case PullImage(reference=name):

@@ -41,7 +41,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Desired state. `complete` is False when something may be wanted that could not be read: then nothing is pruned."""
+    """Desired state. `complete` is False when something wanted may not have been read: then nothing is pruned."""
 
     pipelines: tuple[Pipeline, ...] = ()
     sessions: tuple[Session, ...] = ()

@@ -1,4 +1,4 @@
-"""What the planner must know of earlier passes, and how an outcome changes it. Losing it costs patience, never truth."""
+"""What the planner must know of earlier passes. Losing it costs patience, never truth."""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@ Rule: these are facts. A look that fails raises; it never turns into an empty wo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from reconciler.contract.files import Assignments, Endpoints, Status
+if TYPE_CHECKING:
+    from reconciler.contract.files import Assignments, Endpoints, Status
 
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 

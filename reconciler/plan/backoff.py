@@ -17,7 +17,7 @@ JITTER = 0.2
 def delay_s(name: str, count: int, *, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> float:
     """Return the wait before attempt `count` + 1, `count` being how many have failed (from 1)."""
     exponent = min(max(count, 1) - 1, 30)
-    full = min(first_s * 2**exponent, longest_s)
+    full = min(first_s * float(2**exponent), longest_s)
     return full * (1 - JITTER * _fraction(f"{name}#{count}"))
 
 

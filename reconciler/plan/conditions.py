@@ -13,7 +13,7 @@ from reconciler.contract import files
 from reconciler.contract.files import Endpoints
 from reconciler.model import action
 from reconciler.model.action import Step
-from reconciler.model.status import Condition, ObjectStatus
+from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
 from reconciler.plan import drift, image, service
 from reconciler.plan.rollout import is_finished
 
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 CRASH_LOOP_AFTER = 3
 """Starts in a row (each within the healthy time of the last) from which a node counts as crash looping."""
 
-YES = ("True", "Yes", "")
+Said = tuple[ConditionStatus, str, str]
+"""Status, reason, message."""
+
+Problem = tuple[str, str]
+"""Reason, message."""
+
+YES: Said = ("True", "Yes", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class View:
     memory: Memory
     patience: Patience
 
-    def failure(self, key: str) -> tuple[str, str] | None:
+    def failure(self, key: str) -> Problem | None:
         """Return reason and message of an object's last failure, or None."""
         found = self.memory.failures.get(key)
         return (found.reason, found.message) if found else None
@@ -100,7 +106,7 @@ def _session_status(view: View, name: str) -> ObjectStatus:
     return ObjectStatus("Session", name, (ready,), pipeline=asked.pipeline)
 
 
-def _session_ready(view: View, session: str) -> tuple[str, str, str]:
+def _session_ready(view: View, session: str) -> Said:
     """Return status, reason and message: ready when every node of the pipeline says so for this session."""
     pipeline = _pipeline_of(view, session)
     if pipeline is None:
@@ -113,7 +119,7 @@ def _session_ready(view: View, session: str) -> tuple[str, str, str]:
     return YES
 
 
-def _no_pipeline(view: View, session: str) -> tuple[str, str, str]:
+def _no_pipeline(view: View, session: str) -> Said:
     asked = next(entry.pipeline for entry in view.desired.sessions if entry.name == session)
     if any(pipeline.name == asked for pipeline in view.desired.pipelines):
         return ("False", "Suspended", f"pipeline {asked} is suspended: set spec.suspend to false")
@@ -131,7 +137,7 @@ def _server(view: View, pipeline: Pipeline, node: Node, session: str) -> str | N
     return view.wanted.placed.get((pipeline.name, node.id))
 
 
-def _served_problem(view: View, name: str | None, node: Node, session: str) -> tuple[str, str] | None:
+def _served_problem(view: View, name: str | None, node: Node, session: str) -> Problem | None:
     """Return what keeps an instance that is up from serving a session, or None."""
     instance_files = view.facts.files.get(name or "")
     document = view.placement.documents.get(name or "")
@@ -144,7 +150,7 @@ def _served_problem(view: View, name: str | None, node: Node, session: str) -> t
     return ("NodeFailed", found.message) if found.state == files.FAILED else None
 
 
-def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | None) -> tuple[str, str] | None:
+def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | None) -> Problem | None:
     """Return what keeps an instance from being up, or None."""
     if name is None:
         return _image_problem(view, pipeline, node) or ("Starting", "has no instance yet")
@@ -159,14 +165,14 @@ def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | No
     return _ended_problem(view, instance) or _failed_step(view, instance) or ("Starting", "is being started")
 
 
-def _failed_step(view: View, instance: NodeInstance) -> tuple[str, str] | None:
+def _failed_step(view: View, instance: NodeInstance) -> Problem | None:
     """Return the failure of whatever the instance needs, or None."""
     keys = [f"{kind}/{instance.name}" for kind in ("container", "process", "assignments")]
     keys.append(f"source/{instance.source.digest[:12]}")
     return next((found for key in keys if (found := view.failure(key))), None)
 
 
-def _ended_problem(view: View, instance: NodeInstance) -> tuple[str, str] | None:
+def _ended_problem(view: View, instance: NodeInstance) -> Problem | None:
     name = instance.name
     container = view.facts.containers.get(name)
     ended = container is not None and container.state == "exited"
@@ -189,7 +195,7 @@ def _last_words(view: View, name: str) -> str:
     return f" ({status.error})" if status and status.error else ""
 
 
-def _image_problem(view: View, pipeline: Pipeline, node: Node) -> tuple[str, str] | None:
+def _image_problem(view: View, pipeline: Pipeline, node: Node) -> Problem | None:
     """Return what keeps a node's image from being there, or None."""
     missing = view.wanted.missing.get((pipeline.name, node.id))
     if missing:
@@ -226,7 +232,8 @@ def _node_status(view: View, pipeline: Pipeline, node: Node) -> ObjectStatus:
 def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> Iterator[Condition]:
     generation = pipeline.generation
     if pipeline not in view.wanted.active:
-        why = ("Suspended", "the pipeline is suspended") if pipeline.suspend else ("Idle", "no session is open")
+        idle: Problem = ("Idle", "no session is open")
+        why = ("Suspended", "the pipeline is suspended") if pipeline.suspend else idle
         yield _condition("Running", ("False", *why), generation)
         yield _condition("Ready", ("False", *why), generation)
         return
@@ -244,7 +251,7 @@ def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> I
 def _pipeline_status(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> ObjectStatus:
     generation = pipeline.generation
     wrong = next((d for d in view.desired.diagnostics if d.pipeline == pipeline.name), None)
-    accepted = ("False", "Invalid", f"{wrong}; the last good version goes on") if wrong else YES
+    accepted: Said = ("False", "Invalid", f"{wrong}; the last good version goes on") if wrong else YES
     conditions = (
         _condition("Accepted", accepted, generation),
         _condition("ImagesReady", _all(parts, "Node", "ImageReady"), generation),
@@ -254,7 +261,7 @@ def _pipeline_status(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) 
     return ObjectStatus("Pipeline", pipeline.name, conditions, pipeline=pipeline.name)
 
 
-def _pipeline_ready(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> tuple[str, str, str]:
+def _pipeline_ready(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> Said:
     if pipeline.suspend:
         return ("False", "Suspended", "spec.suspend is true")
     if pipeline not in view.wanted.active:
@@ -262,7 +269,7 @@ def _pipeline_ready(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -
     return _all(parts, "Session", "Ready")
 
 
-def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> tuple[str, str, str]:
+def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> Said:
     """Degraded: an old version serves because the new one can't, or a node that ran does not."""
     holding = [s.name for s, asked in view.wanted.sessions if asked is pipeline and s.name in view.placement.waiting]
     served = [name for name in holding if view.facts.servers.get(name)]
@@ -274,7 +281,7 @@ def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> tupl
     return ("False", "No", "")
 
 
-def _all(parts: list[ObjectStatus], kind: str, condition: str) -> tuple[str, str, str]:
+def _all(parts: list[ObjectStatus], kind: str, condition: str) -> Said:
     """Return the first part's condition that does not hold, or yes."""
     for part in parts:
         found = part.condition(condition) if part.kind == kind else None
@@ -285,7 +292,6 @@ def _all(parts: list[ObjectStatus], kind: str, condition: str) -> tuple[str, str
     return YES
 
 
-def _condition(kind: str, said: tuple[str, str, str], generation: str) -> Condition:
+def _condition(kind: str, said: Said, generation: str) -> Condition:
     status, reason, message = said
-    assert status in {"True", "False", "Unknown"}  # noqa: S101 - narrows the type for mypy
-    return Condition(kind, status, reason, message, generation)  # type: ignore[arg-type]
+    return Condition(kind, status, reason, message, generation)

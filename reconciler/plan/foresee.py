@@ -12,7 +12,7 @@ from reconciler.contract import labels
 from reconciler.contract.files import READY, SessionStatus, Status
 from reconciler.model import action
 from reconciler.model.memory import Memory, see_sessions
-from reconciler.model.observed import Container, Image, NodeFiles, Observed, Process
+from reconciler.model.observed import Container, ContainerState, Image, NodeFiles, Observed, Process
 from reconciler.plan.plan import plan
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def route(desired: Desired, observed: Observed, *, now_s: float = 0.0) -> tuple[
     raise RuntimeError(msg)
 
 
-def after(observed: Observed, done: Action) -> Observed:  # noqa: PLR0911 - one arm for each action
+def after(observed: Observed, done: Action) -> Observed:  # noqa: C901, PLR0911 - one arm for each action
     """Return the world after an action has succeeded."""
     match done:
         case action.PullImage(reference=reference):
@@ -117,7 +117,7 @@ def _after_container(observed: Observed, done: Action) -> Observed:
             return observed
 
 
-def _in_state(observed: Observed, found: str, state: str) -> Observed:
+def _in_state(observed: Observed, found: str, state: ContainerState) -> Observed:
     changed = [replace(c, state=state, exit_code=None) if c.id == found else c for c in observed.containers]
     return _with_containers(observed, changed)
 

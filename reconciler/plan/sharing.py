@@ -97,15 +97,17 @@ def _instance(pipeline: Pipeline, node: Node, facts: Facts) -> NodeInstance | Mi
     built = image.environment(node.docker, facts)
     if isinstance(built, MissingBase):
         return built
-    return _container(pipeline, node, node.docker, built, facts)
+    return _container(pipeline, node, node.docker, built=built, facts=facts)
 
 
-def _container(pipeline: Pipeline, node: Node, docker: Docker, built: EnvImage, facts: Facts) -> NodeInstance:
+def _container(pipeline: Pipeline, node: Node, docker: Docker, *, built: EnvImage, facts: Facts) -> NodeInstance:
     user = container.user_of(facts.site)
     hashed = container.node_hash(node, docker, pipeline=pipeline, env_hash=built.env_hash, user=user)
     spec = container.container_spec(node, docker, pipeline=pipeline, image=built, site=facts.site, hashed=hashed)
     owners = ((pipeline.name, node.id),)
-    return NodeInstance(names.instance_name(facts.site.instance, hashed), spec, node.source, node.restart, built, owners)
+    return NodeInstance(
+        names.instance_name(facts.site.instance, hashed), spec, node.source, node.restart, built, owners
+    )
 
 
 def _share(first: NodeInstance, second: NodeInstance) -> NodeInstance:
