@@ -139,6 +139,8 @@ def _server(view: View, pipeline: Pipeline, node: Node, session: str) -> str | N
 
 def _served_problem(view: View, name: str | None, node: Node, session: str) -> Problem | None:
     """Return what keeps an instance that is up from serving a session, or None."""
+    if _is_done(view, name or ""):
+        return None
     instance_files = view.facts.files.get(name or "")
     document = view.placement.documents.get(name or "")
     status = instance_files.status if instance_files else None
@@ -154,7 +156,7 @@ def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | No
     """Return what keeps an instance from being up, or None."""
     if name is None:
         return _image_problem(view, pipeline, node) or ("Starting", "has no instance yet")
-    if view.facts.up(name):
+    if view.facts.up(name) or _is_done(view, name):
         return None
     instance = view.wanted.instances.get(name)
     if instance is None:
@@ -183,10 +185,19 @@ def _ended_problem(view: View, instance: NodeInstance) -> Problem | None:
     code = f"exit code {container.exit_code}" if container else "it is gone"
     said = _last_words(view, name)
     if container is not None and is_finished(container, instance):
-        return None if container.exit_code == 0 else ("Ended", f"{code}{said}; its restart policy leaves it so")
+        return ("Ended", f"{code}{said}; its restart policy leaves it so")
     if starts is not None and starts.count >= CRASH_LOOP_AFTER:
         return ("CrashLoop", f"{code}{said}; started {starts.count} times, will be started again")
     return ("Restarting", f"{code}{said}; will be started again")
+
+
+def _is_done(view: View, name: str) -> bool:
+    """Whether an instance ended well and is to stay so: a one-shot that counts as ready."""
+    container = view.facts.containers.get(name)
+    instance = view.wanted.instances.get(name)
+    if container is None or instance is None or container.state != "exited":
+        return False
+    return container.exit_code == 0 and is_finished(container, instance)
 
 
 def _last_words(view: View, name: str) -> str:

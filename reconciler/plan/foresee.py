@@ -101,6 +101,8 @@ def _after_process(observed: Observed, done: action.StartProcess | action.StopPr
 
 def _after_container(observed: Observed, done: Action) -> Observed:
     match done:
+        case action.CreateContainer(spec=spec) if spec.name in {c.name for c in observed.containers}:
+            return observed  # the name is taken, by an earlier try of the same call
         case action.CreateContainer(spec=spec):
             marks = dict(spec.labels)
             image = next((image.id for image in observed.images if spec.image in image.tags), "")

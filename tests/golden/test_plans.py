@@ -1,0 +1,234 @@
+"""Manifest and observed world in, plan text out. `make golden` rewrites the texts; read the difference before you commit.
+
+Each case is a difference between what is wanted and what is there; its file shows the steps of the next pass, what
+waits, and the conditions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.contract.files import Status
+from reconciler.model.desired import Diagnostic
+from reconciler.model.manifest import Docker, Origin, Restart
+from reconciler.model.memory import Failure, Memory, Starts
+from reconciler.model.observed import ShmNode, ShmService
+from reconciler.plan.container import node_hash
+from reconciler.plan.foresee import route
+from reconciler.plan.image import env_hash
+from reconciler.plan.plan import plan
+from reconciler.plan.process import process_hash
+from reconciler.plan.render import render_statuses, render_steps
+from tests.support.worlds import BARE, chain, desire, docker_node, host_node, rest, voice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.model.desired import Desired
+    from reconciler.model.observed import Observed
+
+HERE = Path(__file__).parent
+Case = tuple["Desired", "Observed", Memory]
+
+
+def _pass_text(case: Case) -> str:
+    desired, observed, memory = case
+    found = plan(desired, observed, memory, now_s=100.0)
+    waits = f"requeue {found.requeue_s:.1f} s\n" if found.requeue_s is not None else ""
+    blocked = "".join(f"waits: {line}\n" for line in render_steps(found.blocked).splitlines())
+    return f"{render_steps(found.steps)}{blocked}{waits}--\n{render_statuses(found.statuses)}"
+
+
+def _with_first(observed: Observed, **changes: object) -> Observed:
+    first, *others = observed.containers
+    return replace(observed, containers=(replace(first, **changes), *others))  # type: ignore[arg-type]
+
+
+def _dropped(observed: Observed, **changes: object) -> Observed:
+    return replace(observed, **changes)  # type: ignore[arg-type]
+
+
+ECHO = chain("echo", docker_node("echo"))
+EDITED = chain("echo", docker_node("echo", code="b"), generation="g2")
+SETTLED = rest(desire(ECHO))
+NAME = SETTLED.containers[0].name
+CONTAINER = f"container/{NAME}"
+
+
+def _edited_and_up() -> Observed:
+    """The world in which the edited version is up beside the old one and has no session yet."""
+    observed = SETTLED
+    from reconciler.plan.foresee import after, settle  # noqa: PLC0415 - only this case walks by hand
+
+    for _ in range(4):
+        steps = plan(desire(EDITED), observed).steps
+        if any(files.alive and files.name != NAME for files in observed.node_files):
+            return observed
+        for step in steps:
+            observed = after(observed, step.action)
+        observed = settle(observed)
+    raise AssertionError
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "bare_engine": lambda: (desire(voice()), BARE, Memory()),
+    "base_image_missing": lambda: (desire(ECHO), replace(BARE, images=()), Memory()),
+    "base_image_untagged_later": lambda: (
+        desire(ECHO),
+        replace(SETTLED, images=tuple(image for image in SETTLED.images if image.env_hash)),
+        Memory(),
+    ),
+    "nothing_to_do": lambda: (desire(ECHO), SETTLED, Memory()),
+    "container_removed": lambda: (desire(ECHO), _dropped(SETTLED, containers=()), Memory()),
+    "container_killed": lambda: (desire(ECHO), _with_first(SETTLED, state="exited", exit_code=137), Memory()),
+    "container_killed_again": lambda: (
+        desire(ECHO),
+        _with_first(SETTLED, state="exited", exit_code=1),
+        Memory(starts={CONTAINER: Starts(4, 99.9)}),
+    ),
+    "container_paused": lambda: (desire(ECHO), _with_first(SETTLED, state="paused"), Memory()),
+    "container_dead": lambda: (desire(ECHO), _with_first(SETTLED, state="dead"), Memory()),
+    "one_shot_done": lambda: (
+        desire(chain("echo", replace(ECHO.nodes[0], restart=Restart("OnFailure")))),
+        _with_first(SETTLED, state="exited", exit_code=0),
+        Memory(),
+    ),
+    "status_damaged": lambda: (
+        desire(ECHO),
+        _dropped(SETTLED, node_files=tuple(replace(f, status=None) for f in SETTLED.node_files)),
+        Memory(),
+    ),
+    "assignments_deleted": lambda: (
+        desire(ECHO),
+        _dropped(SETTLED, node_files=tuple(replace(f, assignments=None) for f in SETTLED.node_files)),
+        Memory(),
+    ),
+    "source_deleted": lambda: (desire(ECHO), _dropped(SETTLED, sources=frozenset()), Memory()),
+    "import_fails": lambda: (
+        desire(ECHO),
+        _dropped(
+            _with_first(SETTLED, state="exited", exit_code=1),
+            node_files=tuple(
+                replace(f, alive=False, status=Status(f.name, error="no module named nodes"))
+                for f in SETTLED.node_files
+            ),
+        ),
+        Memory(starts={CONTAINER: Starts(1, 50.0)}),
+    ),
+    "build_failed": lambda: (
+        desire(voice(python_packages=("nonsense==9",))),
+        BARE,
+        Memory(failures={f"image/{_tag(python_packages=('nonsense==9',))}": _failure("BuildFailed", "BuildImage")}),
+    ),
+    "edited_node_starts_beside": lambda: (desire(EDITED), SETTLED, Memory()),
+    "edited_node_takes_over": lambda: (desire(EDITED), _edited_and_up(), Memory()),
+    "edited_node_cannot_be_built": lambda: (
+        desire(chain("echo", docker_node("echo", python_packages=("nonsense==9",)), generation="g2")),
+        SETTLED,
+        Memory(
+            failures={f"image/{_tag('3.11', python_packages=('nonsense==9',))}": _failure("BuildFailed", "BuildImage")}
+        ),
+    ),
+    "manifest_removed": lambda: (desire(), SETTLED, Memory()),
+    "manifest_unreadable": lambda: (replace(desire(), complete=False), SETTLED, Memory()),
+    "manifest_broken_with_last_good": lambda: (
+        replace(desire(ECHO), diagnostics=(Diagnostic(Origin("echo.yaml", 3, 5), "unknown field 'nods'", "echo"),)),
+        SETTLED,
+        Memory(),
+    ),
+    "suspended": lambda: (desire(replace(ECHO, suspend=True)), SETTLED, Memory()),
+    "shared_by_two": lambda: (desire(ECHO, replace(ECHO, name="echo2")), SETTLED, Memory()),
+    "one_of_two_sharers_left": lambda: (desire(ECHO), rest(desire(ECHO, replace(ECHO, name="echo2"))), Memory()),
+    "isolated_is_not_shared": lambda: (
+        desire(ECHO, chain("alone", docker_node("echo", isolated=True))),
+        SETTLED,
+        Memory(),
+    ),
+    "on_demand_idle": lambda: (desire(replace(ECHO, activation="OnDemand")), BARE, Memory()),
+    "on_demand_lingers": lambda: (
+        desire(replace(ECHO, activation="OnDemand")),
+        SETTLED,
+        Memory(last_session_s={"echo": 80.0}),
+    ),
+    "on_demand_session": lambda: (
+        desire(replace(ECHO, activation="OnDemand"), leases=(("s1", "echo"),)),
+        BARE,
+        Memory(),
+    ),
+    "session_opens_on_warm_pipeline": lambda: (desire(ECHO, leases=(("echo-7-1", "echo"),)), SETTLED, Memory()),
+    "session_of_unknown_pipeline": lambda: (desire(ECHO, leases=(("x-1", "ecco"),)), SETTLED, Memory()),
+    "host_process_gone": lambda: (
+        desire(chain("host", host_node("echo"))),
+        replace(rest(desire(chain("host", host_node("echo")))), processes=()),
+        Memory(),
+    ),
+    "shared_memory_left_behind": lambda: (
+        desire(ECHO),
+        replace(
+            SETTLED,
+            shm_nodes=(ShmNode("n1", NAME, dead=True), ShmNode("n2", NAME)),
+            shm_services=(ShmService("s1", "gone_echo_output"), ShmService("s2", "echo_echo_output", nodes=1)),
+        ),
+        Memory(),
+    ),
+    "start_under_way": lambda: (
+        desire(ECHO),
+        _with_first(SETTLED, state="created"),
+        Memory(in_flight=frozenset({CONTAINER})),
+    ),
+    "name_taken": lambda: (
+        desire(ECHO),
+        _dropped(SETTLED, containers=()),
+        Memory(failures={CONTAINER: _failure("NameTaken", "CreateContainer")}),
+    ),
+}
+
+
+def _tag(python: str = "3.9", **docker: object) -> str:
+    from reconciler.contract.names import env_image  # noqa: PLC0415 - keeps the table's imports short
+
+    base = f"sha256:base{python.replace('.', '')}"
+    return env_image(env_hash(Docker(python, **docker), base_id=base, runtime_version="1"))  # type: ignore[arg-type]
+
+
+def _failure(reason: str, action: str) -> Failure:
+    return Failure(2, 99.0, reason, "what the engine said", action=action)
+
+
+def _hold_to(path: Path, text: str, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--rewrite-golden"):
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"{path.name} is missing: run `make golden`, then read it"
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_plan(name: str, request: pytest.FixtureRequest) -> None:
+    _hold_to(HERE / "plans" / f"{name}.txt", _pass_text(CASES[name]()), request)
+
+
+def test_route_from_bare_engine(request: pytest.FixtureRequest) -> None:
+    _hold_to(HERE / "plans" / "route_from_bare_engine.txt", render_steps(route(desire(voice()), BARE)), request)
+
+
+def test_route_of_replacement(request: pytest.FixtureRequest) -> None:
+    _hold_to(HERE / "plans" / "route_of_replacement.txt", render_steps(route(desire(EDITED), SETTLED)), request)
+
+
+def test_hashes_are_those_of_earlier_versions(request: pytest.FixtureRequest) -> None:
+    """An upgrade that changed a hash would replace every container of every user."""
+    pipeline = voice(env=(("A", "1"),))
+    node = pipeline.nodes[0]
+    assert node.docker is not None
+    env = env_hash(node.docker, base_id="sha256:base", runtime_version="1")
+    hashes = {
+        "env": env,
+        "node": node_hash(node, node.docker, pipeline=pipeline, env_hash=env, user="0:0"),
+        "process": process_hash(pipeline.nodes[-1]),
+    }
+    _hold_to(HERE / "hashes.json", json.dumps(hashes, indent=1) + "\n", request)
