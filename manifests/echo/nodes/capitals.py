@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.node import EndOfStream, Node, Text
 
 
@@ -13,5 +15,5 @@ class Capitals(Node):
         if isinstance(frame, EndOfStream):
             return None
         if isinstance(frame, Text):
-            return Text(frame.text.upper(), timestamp_ns=frame.timestamp_ns, metadata=frame.metadata)
+            return replace(frame, text=frame.text.upper())
         return frame

