@@ -1,0 +1,50 @@
+"""Entry of `reconcile`: reads the command line, runs one command, turns errors into a line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, cast
+
+from reconciler.cli import codes
+from reconciler.cli.parser import parser
+from reconciler.model.errors import EngineUnavailableError, InstanceLockedError, ReconcilerError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `reconcile` with arguments and return its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return _command(options.module)(options)
+    except EngineUnavailableError as error:
+        return _fail(str(error), codes.NO_ENGINE)
+    except InstanceLockedError as error:
+        return _fail(str(error), codes.LOCKED)
+    except ReconcilerError as error:
+        return _fail(str(error), codes.UNFINISHED)
+    except (ValueError, FileNotFoundError) as error:
+        return _fail(str(error), codes.INVALID)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has left; what we print at exit must not raise once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return codes.UNFINISHED
+
+
+def _command(name: str) -> Callable[[Namespace], int]:
+    return cast("Callable[[Namespace], int]", importlib.import_module(f"reconciler.cli.{name}").run)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"reconcile: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

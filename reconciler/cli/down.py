@@ -1,0 +1,31 @@
+"""`reconcile down`: remove all that this instance owns, as if nothing were wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.cli import codes
+from reconciler.cli.console import Console
+from reconciler.cli.place import paths_of
+from reconciler.controller import lock
+from reconciler.controller.instance import Instance
+from reconciler.controller.loop import Loop
+from reconciler.model.desired import Desired
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+def run(options: Namespace) -> int:
+    """Converge to an empty desired state, then forget the instance."""
+    paths = paths_of(options)
+    console = Console(log_format=options.log_format, verbose=options.verbose)
+    with lock.one_writer(paths.lock), Instance(paths, None) as instance:
+        loop = Loop(instance.world(load=Desired, images=options.images), say=instance.say(console.event))
+        try:
+            done = loop.run_until(lambda made: not made.plan.steps and not made.plan.blocked, timeout_s=options.timeout)
+        finally:
+            loop.close()
+        if done:
+            instance.forget()
+    return codes.DONE if done else codes.UNFINISHED

@@ -1,0 +1,100 @@
+"""The command line, as data. Nothing is imported here that a command might not need."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from reconciler.contract import VERSION, env
+
+KINDS = ("pipelines", "nodes", "sessions", "images", "services", "events")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `reconcile`. `module` in its result names the file that runs the command."""
+    top = argparse.ArgumentParser(
+        prog="reconcile",
+        description="Converge streaming pipelines on plain Docker to what manifests say.",
+        epilog="Without a command: watch the manifests and converge until SIGTERM or SIGINT.",
+    )
+    top.add_argument("--version", action="version", version=f"reconcile {VERSION}")
+    top.add_argument("--once", action="store_true", help="converge, wait until all is ready, leave")
+    top.add_argument("--timeout", type=_seconds, default=600.0, metavar="S", help="with --once: seconds at most (600)")
+    top.add_argument("--allow-empty", action="store_true", help="an empty directory means that nothing is wanted")
+    _common(top)
+    top.set_defaults(module="run")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    _look_commands(commands)
+    _stream_commands(commands)
+    down = _command(commands, "down", "remove all that this instance owns")
+    down.add_argument("--images", action="store_true", help="its environment images too")
+    down.add_argument("--timeout", type=_seconds, default=120.0, metavar="S", help="seconds at most (120)")
+    return top
+
+
+def _look_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    diff = _command(commands, "diff", "show what would be done and why; touches nothing")
+    diff.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    diff.add_argument("--allow-empty", action="store_true", help="an empty directory means that nothing is wanted")
+    validate = _command(commands, "validate", "check manifests; needs no engine")
+    validate.add_argument("path", nargs="+", type=Path)
+    get = _command(commands, "get", "list objects and their conditions")
+    get.add_argument("kind", choices=KINDS)
+    get.add_argument("-o", "--output", choices=("table", "wide", "json", "yaml", "name"), default="table")
+    describe = _command(commands, "describe", "show one object whole")
+    describe.add_argument("kind", choices=("pipeline", "node", "session"))
+    describe.add_argument("name")
+    _command(commands, "schema", "print the JSON Schema of manifests").add_argument(
+        "kind", nargs="?", choices=("pipeline", "session"), default="pipeline"
+    )
+
+
+def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    logs = _command(commands, "logs", "show the output of nodes")
+    logs.add_argument("pipeline")
+    logs.add_argument("node", nargs="?")
+    logs.add_argument("-F", "--follow", action="store_true", help="go on as more comes")
+    logs.add_argument("--since", type=_seconds, metavar="S", help="only the last S seconds")
+    logs.add_argument("--tail", type=int, metavar="N", help="only the last N lines of each node")
+    stream = _command(commands, "stream", "send a file through a pipeline and print what comes back")
+    stream.add_argument("pipeline")
+    stream.add_argument("--input", metavar="F", default="-", help="WAV, text or JSON lines; - is stdin (default)")
+    stream.add_argument("--output", metavar="F", help="write audio to a WAV file, anything else as JSON lines")
+    stream.add_argument("--session", help="attach to this session of the manifests")
+    stream.add_argument("--realtime", action="store_true", help="send audio at the pace it was recorded")
+    stream.add_argument("--frame-ms", type=float, default=20.0, metavar="MS", help="length of an audio frame (20)")
+    stream.add_argument("--timeout", type=_seconds, default=30.0, metavar="S", help="longest wait for a frame (30)")
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, says: str
+) -> argparse.ArgumentParser:
+    made = commands.add_parser(name, help=says, description=says.capitalize() + ".")
+    _common(made, again=True)
+    made.set_defaults(module=name)
+    return made
+
+
+def _common(target: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Options of every command, before or after its name; the later one wins, and none given changes nothing."""
+    group = target.add_argument_group("instance")
+
+    def add(*flags: str, default: object, **rest: object) -> None:
+        group.add_argument(*flags, default=argparse.SUPPRESS if again else default, **rest)  # type: ignore[arg-type]
+
+    manifests = os.environ.get(env.MANIFESTS)
+    add("-f", "--manifests", type=Path, default=Path(manifests) if manifests else None, metavar="DIR")
+    add("--instance", default=None, metavar="NAME", help="whose world it is (default)")
+    add("--state-dir", default=None, metavar="DIR", help="what survives a reboot")
+    add("--runtime-dir", default=None, metavar="DIR", help="what does not")
+    add("--log-format", choices=("console", "json"), default="console")
+    add("-v", "--verbose", action="store_true", default=False, help="say every action")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        msg = "must be more than 0"
+        raise argparse.ArgumentTypeError(msg)
+    return value

@@ -1,0 +1,95 @@
+"""`reconcile -f DIR` and `reconcile --once -f DIR`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from reconciler.cli import codes
+from reconciler.cli.console import Console
+from reconciler.cli.place import manifests_of, paths_of
+from reconciler.controller import lock, wake
+from reconciler.controller.instance import Instance
+from reconciler.controller.logs import Followers
+from reconciler.controller.loop import Loop
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from reconciler.controller.loop import Pass
+
+
+def run(options: Namespace) -> int:
+    """Converge, once or until told to end.
+
+    Raises:
+        EngineUnavailableError: if the engine does not answer at the start.
+        InstanceLockedError: if another controller holds the instance.
+    """
+    paths, manifests = paths_of(options), manifests_of(options)
+    console = Console(log_format=options.log_format, verbose=options.verbose)
+    with lock.one_writer(paths.lock), Instance(paths, manifests, allow_empty=options.allow_empty) as instance:
+        loop = Loop(instance.world(), say=instance.say(console.event), publish=instance.publish)
+        previous = [signal.signal(number, lambda *_: loop.stop()) for number in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            return _once(loop, options) if options.once else _watch(loop, instance, console)
+        finally:
+            loop.close()
+            for number, old in zip((signal.SIGTERM, signal.SIGINT), previous, strict=True):
+                signal.signal(number, old)
+
+
+def _once(loop: Loop, options: Namespace) -> int:
+    ready = loop.run_until(is_settled, timeout_s=options.timeout)
+    last = loop.last
+    for diagnostic in last.desired.diagnostics if last else ():
+        print(diagnostic, file=sys.stderr)
+    if not ready:
+        for line in _unready(last):
+            print(f"reconcile: {line}", file=sys.stderr)
+        return codes.UNFINISHED
+    return codes.INVALID if last and last.desired.diagnostics else codes.DONE
+
+
+def is_settled(made: Pass) -> bool:
+    """Whether nothing is left to do and every pipeline is as it is to be."""
+    if made.plan.steps or made.plan.blocked:
+        return False
+    pipelines = [status for status in made.statuses if status.kind == "Pipeline"]
+    return all(
+        (condition := status.condition("Ready")) is not None
+        and (condition.status == "True" or condition.reason == "Suspended")
+        for status in pipelines
+    )
+
+
+def _unready(last: Pass | None) -> list[str]:
+    if last is None:
+        return ["not a single look succeeded in time"]
+    lines = []
+    for status in last.statuses:
+        condition = status.condition("Ready")
+        if status.kind == "Pipeline" and condition and condition.status != "True":
+            lines.append(f"pipeline {status.name} is not ready: {condition.reason}: {condition.message}")
+    waiting = [f"{step.object} waits to be tried again" for step in last.plan.blocked]
+    return [*lines, *waiting] or ["not converged in time: actions are still under way"]
+
+
+def _watch(loop: Loop, instance: Instance, console: Console) -> int:
+    stop = threading.Event()
+    followers = Followers(instance, console.output)
+    with lock.on_duty(instance.paths.controller):
+        wake.start(
+            partial(wake.watch_files, instance.watched, loop.wake, stop),
+            partial(wake.watch_engine, instance.events, loop.wake, stop),
+            partial(wake.probe, instance.probe, loop.wake, stop),
+            partial(followers.run, stop),
+        )
+        try:
+            loop.run()
+        finally:
+            stop.set()
+    return codes.DONE
