@@ -21,7 +21,9 @@ def run(options: Namespace) -> int:
     paths = paths_of(options)
     console = Console(log_format=options.log_format, verbose=options.verbose)
     with lock.one_writer(paths.lock), Instance(paths, None) as instance:
-        loop = Loop(instance.world(load=Desired, images=options.images), say=instance.say(console.event))
+        loop = Loop(
+            instance.world(load=lambda: Desired(keep_images=not options.images)), say=instance.say(console.event)
+        )
         try:
             done = loop.run_until(lambda made: not made.plan.steps and not made.plan.blocked, timeout_s=options.timeout)
         finally:

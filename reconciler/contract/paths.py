@@ -2,6 +2,7 @@
 
 <state>/<instance>/      survives reboots: lock, last good manifests, source snapshots, logs, journal
 <runtime>/<instance>/    tmpfs, gone after a reboot:
+    status.json          conditions, written by the controller
     controller.lock      held by flock while a controller converges continuously
     sessions/<s>.json    lease, written and locked by the client library
     endpoints/<s>.json   where a session's ends are, written by the controller
@@ -48,6 +49,16 @@ class Paths:
     def logs(self) -> Path:
         """Output of host processes, one file for each node instance."""
         return self.state / "logs"
+
+    @property
+    def journal(self) -> Path:
+        """What was done and why."""
+        return self.state / "journal.sqlite"
+
+    @property
+    def status(self) -> Path:
+        """Conditions as the controller last saw them."""
+        return self.runtime / "status.json"
 
     @property
     def controller(self) -> Path:

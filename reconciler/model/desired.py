@@ -41,9 +41,13 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Desired state. `complete` is False when something wanted may not have been read: then nothing is pruned."""
+    """Desired state. `complete` is False when something wanted may not have been read: then nothing is pruned.
+
+    Environment images that nobody uses are kept, being cheap to keep and dear to build, unless `keep_images` is False.
+    """
 
     pipelines: tuple[Pipeline, ...] = ()
     sessions: tuple[Session, ...] = ()
     complete: bool = True
     diagnostics: tuple[Diagnostic, ...] = ()
+    keep_images: bool = True

@@ -46,6 +46,8 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     patience = Patience(memory, wanted, now_s=now_s)
     view = conditions.View(desired, facts, wanted, placement, memory, patience)
     pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
+    if desired.complete and not desired.keep_images:
+        pruned += prune.prune_images(facts)
     found = [*pruned, *rollout(wanted, placement, facts), *conditions.endpoint_steps(view)]
     steps, blocked = patience.sift(_first_of_each(found, memory))
     waits = [patience.wait_s, None if wanted.linger_until_s is None else wanted.linger_until_s - now_s]

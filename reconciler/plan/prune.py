@@ -38,7 +38,7 @@ def prune(facts: Facts, *, keep: set[str], sessions: set[str], complete: bool) -
 
 
 def prune_images(facts: Facts) -> list[Step]:
-    """Return the steps that remove environment images of this instance which no container uses, on request only."""
+    """Return the steps that remove this instance's environment images which no container uses, on request only."""
     used = {container.image_id for container in facts.observed.containers}
     ours = [image for image in facts.observed.images if _is_ours(image, facts) and image.id not in used]
     return [

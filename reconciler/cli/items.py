@@ -1,0 +1,110 @@
+"""Objects as `get` and `describe` show them: `kind`, `metadata`, `spec`, `status`, in the manner of Kubernetes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli.console import stamp
+
+if TYPE_CHECKING:
+    from reconciler.controller.view import Seen
+    from reconciler.model.desired import Desired
+    from reconciler.model.status import ObjectStatus
+
+Item = dict[str, Any]
+
+
+def of_kind(seen: Seen, kind: str) -> list[Item]:
+    """Return every `Pipeline`, `Node` or `Session` as an item."""
+    return [_item(status, seen.desired) for status in seen.statuses if status.kind == kind]
+
+
+def images(seen: Seen) -> list[Item]:
+    """Return the environment images of the instance."""
+    return [
+        {
+            "kind": "Image",
+            "metadata": {"name": image.tags[0] if image.tags else image.id},
+            "spec": {},
+            "status": {"id": image.id, "envHash": image.env_hash, "base": image.base_id, "conditions": []},
+        }
+        for image in seen.observed.images
+        if image.env_hash
+    ]
+
+
+def services(seen: Seen) -> list[Item]:
+    """Return the iceoryx2 services of the instance."""
+    return [
+        {
+            "kind": "Service",
+            "metadata": {"name": service.name},
+            "spec": {},
+            "status": {"nodes": service.nodes, "conditions": []},
+        }
+        for service in seen.observed.shm_services
+    ]
+
+
+def _item(status: ObjectStatus, desired: Desired) -> Item:
+    spec, metadata = _written(status, desired)
+    shown: dict[str, Any] = {"conditions": [_condition(condition) for condition in status.conditions]}
+    if status.kind == "Node":
+        shown |= {
+            "instance": status.instance,
+            "container": status.container,
+            "owners": list(status.owners),
+            "restarts": status.restarts,
+            "sessions": list(status.sessions),
+        }
+    return {"kind": status.kind, "metadata": {"name": status.name, **metadata}, "spec": spec, "status": shown}
+
+
+def _condition(condition: Any) -> Item:
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": stamp(condition.transition_s),
+        "observedGeneration": condition.generation[:12],
+    }
+
+
+def _written(status: ObjectStatus, desired: Desired) -> tuple[Item, Item]:
+    """Return spec and further metadata of an object."""
+    pipeline = next((found for found in desired.pipelines if found.name == status.pipeline), None)
+    if status.kind == "Session":
+        kind = next((session.kind for session in desired.sessions if session.name == status.name), "")
+        return {"pipeline": status.pipeline, "kind": kind}, {}
+    if pipeline is None:
+        return {}, {}
+    if status.kind == "Pipeline":
+        spec = _camel(asdict(pipeline))
+        kept = {key: spec[key] for key in ("activation", "suspend", "nodes", "connections")}
+        labels = {"labels": dict(pipeline.labels), "generation": pipeline.generation[:12]}
+        return kept, {**labels, "origin": str(pipeline.origin)}
+    node = next(node for node in pipeline.nodes if f"{pipeline.name}/{node.id}" == status.name)
+    return _camel(asdict(node)), {"pipeline": pipeline.name}
+
+
+def _camel(value: Any) -> Any:
+    """Return plain data with keys as manifests write them; parameters, which are JSON text, opened."""
+    if isinstance(value, dict):
+        return {_key(key): json.loads(part) if key == "params" else _camel(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_camel(part) for part in value]
+    return value
+
+
+def _key(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def ready(item: Item) -> Item:
+    """Return an item's `Ready` condition, or an empty one."""
+    found = [condition for condition in item["status"]["conditions"] if condition["type"] == "Ready"]
+    return found[0] if found else {"status": "Unknown", "reason": "", "message": "", "lastTransitionTime": ""}

@@ -1,0 +1,159 @@
+"""The composition root: one instance's doors, loader and files, put together for the loop and the commands.
+
+Rule: nothing here decides. An instance without manifests (None) knows those it last converged to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Self
+
+from reconciler.actuate.execute import Doors, execute
+from reconciler.actuate.files import prepare
+from reconciler.actuate.image import runtime_version
+from reconciler.contract import VERSION, names
+from reconciler.contract.files import replace_text
+from reconciler.controller.journal import Journal
+from reconciler.controller.loop import World
+from reconciler.engine import connect
+from reconciler.load import Loader
+from reconciler.model.observed import Site
+from reconciler.observe.snapshot import observe
+from reconciler.process import HostProcesses
+from reconciler.shm import Shm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+    from pathlib import Path
+
+    from reconciler.contract.paths import Paths
+    from reconciler.controller.journal import Event
+    from reconciler.controller.loop import Pass
+    from reconciler.engine.port import EnginePort
+    from reconciler.model.desired import Desired
+    from reconciler.model.observed import Observed
+
+
+def site_of(paths: Paths) -> Site:
+    """Return the facts of this controller's place."""
+    return Site(
+        instance=paths.instance,
+        uid=os.geteuid(),
+        gid=os.getegid(),
+        python=sys.executable,
+        nodes_dir=str(paths.nodes),
+        endpoints_dir=str(paths.endpoints),
+        sources_dir=str(paths.sources),
+        logs_dir=str(paths.logs),
+        shm_root=str(paths.shm_root),
+        shm_prefix=names.shm_prefix(paths.instance),
+        runtime_version=runtime_version(),
+        version=VERSION,
+    )
+
+
+class Instance:
+    """One instance with its doors open. Close it, or use it as a context manager."""
+
+    def __init__(self, paths: Paths, manifests: Path | None, *, allow_empty: bool = False) -> None:
+        self.paths = paths
+        self.site = site_of(paths)
+        self._engine = connect()
+        self._processes = HostProcesses()
+        self._shm = Shm(self.site.shm_root, self.site.shm_prefix)
+        self._loader = Loader(paths, manifests, allow_empty=allow_empty)
+        self._manifests = manifests
+        self._journal: Journal | None = None
+        self._running: dict[str, tuple[str, ...]] = {}
+        self._published = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._engine.close()
+
+    @property
+    def engine(self) -> EnginePort:
+        """The engine."""
+        return self._engine
+
+    def load(self) -> Desired:
+        """Return what manifests and sessions want now."""
+        return self._loader.load()
+
+    def look(self) -> Observed:
+        """Return what there is now."""
+        return observe(self._engine, self._processes, self._shm, self.site)
+
+    def world(self, *, load: Callable[[], Desired] | None = None) -> World:
+        """Return the outside as the loop sees it, with the directories made that everything is put into."""
+        prepare(self.site)
+        doors = Doors(self._engine, self._processes, self._shm, self.site)
+        return World(load or self._load_and_keep, self.look, lambda action: execute(doors, action))
+
+    def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return a function that takes an event into the journal and passes it on."""
+        self._journal = journal = Journal(self.paths.journal)
+
+        def both(event: Event) -> None:
+            journal.write(event)
+            also(event)
+
+        return both
+
+    def publish(self, made: Pass) -> None:
+        """Put the conditions where `get` finds them, when they have changed."""
+        text = json.dumps([asdict(status) for status in made.statuses])
+        if text != self._published:
+            self._published = text
+            replace_text(self.paths.status, text)
+        self._running = {
+            status.instance: ("container" if status.container else "process", *status.owners)
+            for status in made.statuses
+            if status.kind == "Node" and status.is_true("Running")
+        }
+
+    def running(self) -> dict[str, tuple[str, ...]]:
+        """Return the instances that ran at the last pass: `container` or `process`, then the owners, by name."""
+        return self._running
+
+    def log_file(self, name: str) -> Path:
+        """Return the file a host process writes to."""
+        return self.paths.logs / f"{name}.log"
+
+    def events(self) -> Iterator[str]:
+        """Return what the engine says happens to what is ours."""
+        return self._engine.events(self.paths.instance)
+
+    def watched(self) -> list[Path]:
+        """Return the directories in which a change is a reason for a pass."""
+        files = [self.paths.sessions, self.paths.nodes]
+        if self._manifests is None:
+            return files
+        # Node source may lie beside the manifests or anywhere; a link is watched from where it lies, so that a swap
+        # of it is seen.
+        return [*files, self._manifests, self._manifests.parent if self._manifests.is_symlink() else self._manifests]
+
+    def probe(self) -> Hashable:
+        """Return what only shows when asked for: which leases are held, which host processes live."""
+        living = tuple(process.name for process in self._processes.list(self.paths.instance))
+        return (self._loader.held_leases(), living)
+
+    def forget(self) -> None:
+        """Remove the instance's own directories, after all that it owned is gone."""
+        shutil.rmtree(self.paths.runtime, ignore_errors=True)
+        for path in (self.paths.manifests, self.paths.sources, self.paths.logs):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _load_and_keep(self) -> Desired:
+        """Load, and remember the good manifests, so that a bad edit or a restart finds them."""
+        desired = self._loader.load()
+        self._loader.keep()
+        return desired

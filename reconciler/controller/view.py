@@ -1,0 +1,67 @@
+"""How things are, for commands that only look: from the controller that is on duty, or else by looking."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reconciler.contract.files import read_text
+from reconciler.model.status import Condition, ObjectStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.contract.paths import Paths
+    from reconciler.model.desired import Desired
+    from reconciler.model.observed import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Desired and observed state, with the conditions they come to."""
+
+    desired: Desired
+    observed: Observed
+    statuses: tuple[ObjectStatus, ...]
+
+
+def look(paths: Paths, manifests: Path | None) -> Seen:
+    """Return how an instance is now. Conditions of a controller on duty are taken over, since it remembers failures.
+
+    Raises:
+        EngineUnavailableError: if the engine does not answer.
+    """
+    from reconciler.controller.instance import Instance  # noqa: PLC0415 - brings the doors with it
+    from reconciler.plan.plan import plan  # noqa: PLC0415
+
+    with Instance(paths, manifests) as instance:
+        desired, observed = instance.load(), instance.look()
+    published = _published(paths)
+    derived = plan(desired, observed).statuses
+    return Seen(desired, observed, tuple(_with_history(status, published) for status in derived))
+
+
+def _with_history(status: ObjectStatus, published: dict[tuple[str, str], ObjectStatus]) -> ObjectStatus:
+    """Return a status as it was published where that says the same, else as derived."""
+    before = published.get((status.kind, status.name))
+    if before is None or before.instance != status.instance:
+        return status
+    same = {(c.type, c.status) for c in before.conditions} == {(c.type, c.status) for c in status.conditions}
+    return before if same else status
+
+
+def _published(paths: Paths) -> dict[tuple[str, str], ObjectStatus]:
+    """Return the conditions that a controller has published; none where the file is gone or damaged."""
+    text = read_text(paths.status)
+    try:
+        found = [_status(raw) for raw in json.loads(text)] if text else []
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return {(status.kind, status.name): status for status in found}
+
+
+def _status(raw: dict[str, Any]) -> ObjectStatus:
+    conditions = tuple(Condition(**condition) for condition in raw["conditions"])
+    lists = {"owners": tuple(raw["owners"]), "sessions": tuple(raw["sessions"])}
+    return ObjectStatus(**{**raw, "conditions": conditions, **lists})
