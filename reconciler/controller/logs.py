@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from reconciler.model.errors import ReconcilerError
@@ -74,35 +75,45 @@ class Followers:
                 if name not in self._threads and len(self._threads) < MOST_FOLLOWED:
                     since_ns = seen.get(name, started_ns)
                     follow = self._container if kind == "container" else self._process
-                    arguments = (name, tuple(owners), since_ns, seen, stop)
-                    thread = threading.Thread(target=follow, args=arguments, daemon=True, name=f"log-{name}")
-                    self._threads[name] = thread
-                    thread.start()
+                    job = _Job(name, tuple(owners), since_ns, seen, stop)
+                    self._threads[name] = threading.Thread(target=follow, args=(job,), daemon=True, name=f"log-{name}")
+                    self._threads[name].start()
 
-    def _container(
-        self, name: str, owners: tuple[str, ...], since_ns: int, seen: dict[str, int], stop: threading.Event
-    ) -> None:
+    def _container(self, job: _Job) -> None:
         with suppress(ReconcilerError):  # it ended, or the engine went away: the next look follows it again
-            for line in self._source.engine.logs(name, follow=True, since_ns=since_ns):
-                if stop.is_set():
+            for line in self._source.engine.logs(job.name, follow=True, since_ns=job.since_ns):
+                if job.stop.is_set():
                     return
-                if line.time_ns > seen.get(name, 0):
-                    seen[name] = line.time_ns
-                    self._say(at_s=line.time_ns / 1e9, instance=name, owners=owners, stream=line.stream, text=line.text)
+                if line.time_ns > job.seen.get(job.name, 0):
+                    job.seen[job.name] = line.time_ns
+                    self._tell(job, at_s=line.time_ns / 1e9, stream=line.stream, text=line.text)
 
-    def _process(
-        self, name: str, owners: tuple[str, ...], since_ns: int, seen: dict[str, int], stop: threading.Event
-    ) -> None:
-        path = self._source.log_file(name)
-        key = str(path)
-        position = seen.get(key)
+    def _process(self, job: _Job) -> None:
+        path = self._source.log_file(job.name)
+        position = job.seen.get(str(path))
         if position is None:
-            position = path.stat().st_size if path.exists() and path.stat().st_mtime_ns < since_ns else 0
-        while not stop.is_set() and name in self._source.running():
-            for position, text in _lines(path, position):
-                self._say(at_s=time.time(), instance=name, owners=owners, stream="stdout", text=text)
-            seen[key] = position
-            stop.wait(LOOK_S)
+            written_before = path.exists() and path.stat().st_mtime_ns < job.since_ns
+            position = path.stat().st_size if written_before else 0
+        while not job.stop.is_set() and job.name in self._source.running():
+            for after, text in _lines(path, position):
+                position = after
+                self._tell(job, at_s=time.time(), stream="stdout", text=text)
+            job.seen[str(path)] = position
+            job.stop.wait(LOOK_S)
+
+    def _tell(self, job: _Job, *, at_s: float, stream: str, text: str) -> None:
+        self._say(at_s=at_s, instance=job.name, owners=job.owners, stream=stream, text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What one thread follows, from when on; `seen` is shared by all and says how far each got."""
+
+    name: str
+    owners: tuple[str, ...]
+    since_ns: int
+    seen: dict[str, int]
+    stop: threading.Event
 
 
 def read_container(
@@ -125,7 +136,8 @@ def read_file(path: Path, name: str, *, follow: bool, tail: int | None) -> Itera
     position = lines[-1][0] if lines else 0
     while follow:
         time.sleep(LOOK_S)
-        for position, text in _lines(path, position):
+        for after, text in _lines(path, position):
+            position = after
             yield Line(time.time(), name, "stdout", text)
 
 
