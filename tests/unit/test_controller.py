@@ -1,0 +1,253 @@
+"""The shell: one writer, a journal that costs nothing when lost, a queue with a true memory, a patient loop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.controller import journal, lock
+from reconciler.controller.journal import Event, Journal
+from reconciler.controller.loop import Loop, World
+from reconciler.controller.queue import Queue
+from reconciler.model.action import BuildImage, StartContainer, Step, WriteAssignments
+from reconciler.model.errors import EngineError, EngineUnavailableError, InstanceLockedError
+from reconciler.plan.foresee import after, settle
+from tests.support.worlds import BARE, chain, desire, docker_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.controller.loop import Pass
+    from reconciler.model.action import Action
+    from reconciler.model.desired import Desired
+    from reconciler.model.memory import Outcome
+    from reconciler.model.observed import Observed
+
+STEP = Step(StartContainer("rc-test-a", "id"), "container was never started")
+
+
+def test_a_second_writer_is_told_who_holds_the_instance(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    code = "import sys\nfrom pathlib import Path\nfrom reconciler.controller.lock import one_writer\n"
+    code += "with one_writer(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(InstanceLockedError, match=str(holder.pid)) as caught, lock.one_writer(path):
+        pass
+    assert caught.value.pid == holder.pid
+    holder.kill()
+    holder.communicate()
+    with lock.one_writer(path):
+        pass
+
+
+def test_clients_see_whether_a_controller_is_on_duty(tmp_path: Path) -> None:
+    path = tmp_path / "controller.lock"
+    assert not lock.is_on_duty(path)
+    with lock.on_duty(path):
+        assert lock.is_on_duty(path)
+    assert not lock.is_on_duty(path)
+
+
+def _event(number: int) -> Event:
+    return Event(float(number), "Normal", f"container/{number}", "StartContainer", "why")
+
+
+def test_journal_gives_back_the_last_events_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    written = Journal(path)
+    for number in range(5):
+        written.write(_event(number))
+    written.close()
+    assert journal.read(path, last=3) == [_event(2), _event(3), _event(4)]
+
+
+def test_journal_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "KEPT_EVENTS", 10)
+    monkeypatch.setattr(journal, "TRIM_EVERY", 5)
+    written = Journal(tmp_path / "journal.sqlite")
+    for number in range(100):
+        written.write(_event(number))
+    written.close()
+    assert len(journal.read(tmp_path / "journal.sqlite", last=1_000)) <= 15
+
+
+def test_a_damaged_journal_costs_history_only(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(b"no database" * 1_000)
+    assert journal.read(path) == []
+    written = Journal(path)
+    written.write(_event(1))
+    written.close()
+    assert journal.read(path) == [_event(1)]
+    assert path.with_suffix(".damaged").exists()
+
+
+class Acts:
+    """Does actions as told: fails for those named, waits where a gate is shut."""
+
+    def __init__(self, *, fail: Exception | None = None) -> None:
+        self.fail = fail
+        self.gate = threading.Event()
+        self.gate.set()
+        self.done: list[tuple[Step, Outcome]] = []
+        self.ended = threading.Event()
+
+    def act(self, _: Action) -> None:
+        assert self.gate.wait(5)
+        if self.fail:
+            raise self.fail
+
+    def report(self, step: Step, outcome: Outcome) -> None:
+        self.done.append((step, outcome))
+        self.ended.set()
+
+
+def test_queue_keeps_an_object_busy_until_its_action_ends() -> None:
+    acts = Acts()
+    acts.gate.clear()
+    queue = Queue(acts.act, clock=lambda: 1.0, done=acts.report)
+    queue.submit(STEP)
+    assert queue.memory.in_flight == {STEP.object}
+    acts.gate.set()
+    assert acts.ended.wait(5)
+    assert queue.memory.in_flight == frozenset()
+    assert queue.memory.starts[STEP.object].count == 1
+    queue.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "retryable"),
+    [
+        (EngineError("no", status=400, retryable=False), "EngineError", False),
+        (ZeroDivisionError("a defect"), "InternalError", True),
+    ],
+)
+def test_queue_remembers_how_an_action_failed(error: Exception, reason: str, *, retryable: bool) -> None:
+    acts = Acts(fail=error)
+    queue = Queue(acts.act, clock=lambda: 1.0, done=acts.report)
+    queue.submit(STEP)
+    assert acts.ended.wait(5)
+    failure = queue.memory.failures[STEP.object]
+    assert (failure.reason, failure.retryable, failure.count) == (reason, retryable, 1)
+    queue.close()
+
+
+def test_a_slow_build_holds_up_nothing_else() -> None:
+    started, release, quick = threading.Event(), threading.Event(), threading.Event()
+
+    def act(action: Action) -> None:
+        if isinstance(action, BuildImage):
+            started.set()
+            assert release.wait(5)
+
+    def done(step: Step, _: Outcome) -> None:
+        if step is STEP:
+            quick.set()
+
+    queue = Queue(act, clock=lambda: 1.0, done=done)
+    builds = [step for step in _first_steps() if isinstance(step.action, BuildImage)]
+    queue.submit(builds[0])
+    assert started.wait(5)
+    queue.submit(STEP)
+    assert quick.wait(5)
+    release.set()
+    queue.close()
+
+
+def _first_steps() -> tuple[Step, ...]:
+    from reconciler.plan.plan import plan  # noqa: PLC0415 - one test's need
+
+    return plan(desire(chain("p", docker_node("n"))), BARE).steps
+
+
+class Model:
+    """A world that does what actions say, at once, and can be made unreachable."""
+
+    def __init__(self, desired: Desired) -> None:
+        self.desired = desired
+        self.observed: Observed = BARE
+        self.away = 0
+        self.written: list[Action] = []
+        self._lock = threading.Lock()
+
+    def look(self) -> Observed:
+        with self._lock:
+            if self.away:
+                self.away -= 1
+                msg = "the engine does not answer"
+                raise EngineUnavailableError(msg)
+            self.observed = settle(self.observed)
+            return self.observed
+
+    def act(self, action: Action) -> None:
+        with self._lock:
+            self.written.append(action)
+            self.observed = after(self.observed, action)
+
+    def world(self) -> World:
+        return World(lambda: self.desired, self.look, self.act)
+
+
+def _is_ready(made: Pass) -> bool:
+    pipelines = [status for status in made.statuses if status.kind == "Pipeline"]
+    return not made.plan.steps and all(status.is_true("Ready") for status in pipelines)
+
+
+def test_loop_converges_then_writes_nothing() -> None:
+    model = Model(desire(chain("p", docker_node("n"))))
+    events: list[Event] = []
+    loop = Loop(model.world(), say=events.append)
+    assert loop.run_until(_is_ready, timeout_s=10)
+    written = len(model.written)
+    for _ in range(10):
+        loop.turn()
+    loop.close()
+    assert len(model.written) == written
+    assert any(isinstance(action, WriteAssignments) for action in model.written)
+    assert [event.reason for event in events if event.object == "pipeline/p" and "Ready=True" in event.message] == [
+        "Yes"
+    ]
+
+
+def test_a_failed_look_is_said_once_and_nothing_is_done() -> None:
+    model = Model(desire(chain("p", docker_node("n"))))
+    model.away = 3
+    events: list[Event] = []
+    loop = Loop(model.world(), say=events.append)
+    for _ in range(3):
+        loop.turn()
+    assert model.written == []
+    assert [event.reason for event in events] == ["EngineUnavailable"]
+    loop.turn()
+    loop.close()
+    assert model.written
+
+
+def test_transition_times_move_only_when_a_status_changes() -> None:
+    model = Model(desire(chain("p", docker_node("n"))))
+    published: list[Pass] = []
+    loop = Loop(model.world(), say=lambda _: None, publish=published.append)
+    assert loop.run_until(_is_ready, timeout_s=10)
+    loop.turn()
+    loop.turn()
+    loop.close()
+    assert published[-1].statuses == published[-2].statuses
+
+
+def test_stop_ends_a_loop_that_rests() -> None:
+    loop = Loop(Model(desire()).world(), say=lambda _: None)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    loop.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    loop.close()
