@@ -29,6 +29,9 @@ NODE = "dev.reconciler.node"
 VERSION = "dev.reconciler.version"
 """Version of the controller that made the object."""
 
+STAGE = "dev.reconciler.stage"
+"""On an unnamed image of kind `build`: digest of all that went into it, by which a later build finds and reuses it."""
+
 KIND_NODE = "node"
 KIND_ENV = "env"
 KIND_SANDBOX = "sandbox"

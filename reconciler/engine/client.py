@@ -1,0 +1,204 @@
+"""The real engine, through docker-py's low-level client: one method, one call, and one inspect to settle a conflict."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+import docker
+from docker.errors import APIError
+
+from reconciler.contract import labels
+from reconciler.engine import containers, streams
+from reconciler.engine.build import build
+from reconciler.engine.calls import Calls
+from reconciler.engine.errors import CONFLICT, NOT_FOUND, refused, status_of, translated
+from reconciler.model.errors import EngineError, NameTakenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.engine.recipe import Recipe
+    from reconciler.model.instance import ContainerSpec
+    from reconciler.model.observed import Container, Image
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+class Engine:
+    """A Docker Engine. Any thread may call."""
+
+    def __init__(self, client: docker.APIClient) -> None:
+        self._client = client
+        self._calls = Calls()
+
+    @classmethod
+    def connect(cls, *, timeout_s: float = 30.0) -> Self:
+        """Return a door to the engine, its API version negotiated.
+
+        Raises:
+            EngineUnavailableError: if it does not answer.
+        """
+        with translated("tell its version"):
+            options = docker.utils.kwargs_from_env()
+            client = docker.APIClient(version="auto", timeout=min(timeout_s, CONNECT_TIMEOUT_S), **options)
+        client.timeout = timeout_s
+        return cls(client)
+
+    @property
+    def calls(self) -> Calls:
+        """Counts of the calls made through this door."""
+        return self._calls
+
+    @property
+    def client(self) -> docker.APIClient:
+        """docker-py's client, for tests that look past the door."""
+        return self._client
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def ping(self) -> None:
+        """Ask whether the engine answers."""
+        with self._read("ping"):
+            self._client.ping()
+
+    def list_containers(self, instance: str) -> tuple[Container, ...]:
+        """Return the containers that carry an instance's label, by name, in one call and without inspects."""
+        with self._read("list containers"):
+            listed = self._client.containers(all=True, filters={"label": f"{labels.INSTANCE}={instance}"})
+        return containers.ours(containers.container(raw) for raw in listed)
+
+    def list_images(self) -> tuple[Image, ...]:
+        """Return environment images and tagged images, in one call."""
+        with self._read("list images"):
+            listed = self._client.images()
+        return containers.images(containers.image(raw) for raw in listed)
+
+    def create(self, spec: ContainerSpec) -> None:
+        """Create a container; one of ours that is already there is success.
+
+        Raises:
+            NameTakenError: if a stranger's container has the name.
+            EngineError: with reason `ImageMissing` if the image is gone.
+        """
+        what = f"create container {spec.name}"
+        with self._write(what):
+            host = self._client.create_host_config(**containers.host_config(spec))
+            try:
+                self._client.create_container(spec.image, host_config=host, **containers.options(spec))
+            except APIError as error:
+                if status_of(error) == CONFLICT:
+                    self._settle_conflict(spec, error)
+                elif status_of(error) == NOT_FOUND:
+                    raise refused(what, error, reason="ImageMissing") from error
+                else:
+                    raise
+
+    def _settle_conflict(self, spec: ContainerSpec, error: APIError) -> None:
+        """Tell apart who has the name: we do, a stranger does, or it is on its way out."""
+        self._calls.read("inspect container")
+        try:
+            found = self._client.inspect_container(spec.name)
+        except APIError as gone:
+            raise refused(f"create container {spec.name}", error) from gone
+        wanted, marks = dict(spec.labels), found["Config"].get("Labels") or {}
+        if any(marks.get(mark) != wanted.get(mark) for mark in (labels.INSTANCE, labels.KIND, labels.NODE_HASH)):
+            msg = (
+                f"the name {spec.name} belongs to container {found['Id'][:12]}, which is not ours and is left alone: "
+                "rename or remove it"
+            )
+            raise NameTakenError(msg) from error
+        if found["State"]["Status"] == "removing":
+            raise refused(f"create container {spec.name}", error) from error
+
+    def start(self, container: str) -> None:
+        """Start a container; one that runs is success. After an error it may run all the same."""
+        with self._write(f"start container {container[:12]}"):
+            self._client.start(container)
+
+    def stop(self, container: str, *, timeout_s: int) -> None:
+        """Ask a container to end and kill it after `timeout_s`; one that has ended or is gone is success."""
+        with self._write(f"stop container {container[:12]}"), _gone_is_success():
+            self._client.stop(container, timeout=timeout_s)
+
+    def unpause(self, container: str) -> None:
+        """Let a container go on; one that is not paused is success."""
+        with self._write(f"unpause container {container[:12]}"):
+            try:
+                self._client.unpause(container)
+            except APIError as error:
+                # The status for "not paused" differs between engines, so the state decides.
+                self._calls.read("inspect container")
+                if status_of(error) == NOT_FOUND or self._client.inspect_container(container)["State"]["Paused"]:
+                    raise
+
+    def remove(self, container: str) -> None:
+        """Remove a container that does not run, with its anonymous volumes; one that is gone is success."""
+        with self._write(f"remove container {container[:12]}"), _gone_is_success():
+            self._client.remove_container(container, v=True)
+
+    def pull(self, reference: str) -> None:
+        """Get an image from its registry."""
+        with self._write(f"pull {reference}"):
+            for line in self._client.pull(reference, tag=_default_tag(reference), stream=True, decode=True):
+                if "error" in line:
+                    msg = f"the engine can't pull {reference}: {line['error']}"
+                    raise EngineError(msg, reason="PullFailed")
+
+    def build(self, recipe: Recipe, say: Callable[[str], None]) -> None:
+        """Make and tag an image; `say` gets its output line by line. A failure leaves nothing half-made.
+
+        Raises:
+            BuildError: if a stage fails; it names the step and holds the last lines of its output.
+        """
+        with self._write(f"build {recipe.tag}"):
+            build(self._client, recipe, say)
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image by id, unforced; one that is gone is success."""
+        with self._write(f"remove image {image[:19]}"), _gone_is_success():
+            self._client.remove_image(image)
+
+    def logs(
+        self, container: str, *, follow: bool = False, since_ns: int | None = None, tail: int | None = None
+    ) -> streams.LogLines:
+        """Return what a container wrote, oldest first; with `follow`, until it ends or the iterator is closed."""
+        with self._read("read logs"):
+            return streams.container_output(self._client, container, follow=follow, since_ns=since_ns, tail=tail)
+
+    def events(self, instance: str) -> streams.Events:
+        """Return what happens to an instance's containers and to images. It only wakes, and may end at any time."""
+        with self._read("watch events"):
+            stream = self._client.events(
+                filters={"type": ["container", "image"], "event": list(streams.WAKING)},
+                decode=True,
+            )
+        return streams.Events(stream, instance)
+
+    @contextmanager
+    def _read(self, name: str) -> Iterator[None]:
+        self._calls.read(name)
+        with translated(name):
+            yield
+
+    @contextmanager
+    def _write(self, what: str) -> Iterator[None]:
+        self._calls.write(what.split(maxsplit=1)[0])
+        with translated(what):
+            yield
+
+
+@contextmanager
+def _gone_is_success() -> Iterator[None]:
+    try:
+        yield
+    except APIError as error:
+        if status_of(error) != NOT_FOUND:
+            raise
+
+
+def _default_tag(reference: str) -> str | None:
+    last = reference.rsplit("/", 1)[-1]
+    return None if ":" in last or "@" in last else "latest"

@@ -1,0 +1,129 @@
+"""Containers and images between our values and the engine's JSON. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from docker.types import DeviceRequest, LogConfig, Mount
+from docker.utils.ports import split_port
+
+from reconciler.contract import labels, names
+from reconciler.model.observed import Container, ContainerState, Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model.instance import ContainerSpec
+
+STOP_TIMEOUT_S = 5
+LOG_FILE_BYTES = "10m"
+LOG_FILES = "3"
+"""A container's output on disk is bounded to 30 MB; older lines go."""
+
+_EXITED = re.compile(r"Exited \((\d+)\)")
+
+
+def host_config(spec: ContainerSpec) -> dict[str, Any]:
+    """Return the options of a container's host side.
+
+    Host paths are mounts of type bind and not `binds`: a missing one is an error then, not an empty directory of
+    root's.
+    Docker's own restart policy would fight the controller, so it is off. The init process reaps what a node leaves
+    and passes signals on.
+    """
+    return {
+        "mounts": [Mount(v.container_path, v.host_path, type="bind", read_only=v.read_only) for v in spec.mounts],
+        "init": True,
+        "restart_policy": {"Name": "no"},
+        "network_mode": spec.network,
+        "mem_limit": spec.limits.memory_bytes,
+        "memswap_limit": spec.limits.memory_bytes,
+        "nano_cpus": spec.limits.nano_cpus,
+        "pids_limit": spec.limits.pids,
+        "port_bindings": _bindings(spec.ports),
+        "device_requests": [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])] if spec.gpus else None,
+        "log_config": LogConfig(type="json-file", config={"max-size": LOG_FILE_BYTES, "max-file": LOG_FILES}),
+    }
+
+
+def options(spec: ContainerSpec) -> dict[str, Any]:
+    """Return the options of a container besides its host side."""
+    return {
+        "name": spec.name,
+        "command": list(spec.command),
+        "user": spec.user,
+        "environment": dict(spec.environment),
+        "labels": dict(spec.labels),
+        "ports": [_exposed(port) for port in _bindings(spec.ports)],
+        "stop_timeout": STOP_TIMEOUT_S,
+        "use_config_proxy": False,
+    }
+
+
+def container(raw: dict[str, Any]) -> Container:
+    """Read one entry of the engine's list. The exit code stands in the status text only."""
+    marks = raw.get("Labels") or {}
+    ended = _EXITED.match(raw.get("Status") or "")
+    return Container(
+        id=raw["Id"],
+        name=_name(raw),
+        state=cast("ContainerState", raw["State"]),
+        image_id=raw.get("ImageID") or "",
+        kind=marks.get(labels.KIND, ""),
+        node_hash=marks.get(labels.NODE_HASH, ""),
+        env_hash=marks.get(labels.ENV_HASH, ""),
+        exit_code=int(ended.group(1)) if ended else None,
+    )
+
+
+def ours(containers: Iterable[Container]) -> tuple[Container, ...]:
+    """Return those that we made, by name.
+
+    A container inherits its image's labels, so one that a person runs from an environment image carries our instance's
+    label too; what tells it apart is the kind.
+    """
+    kinds = {labels.KIND_NODE, labels.KIND_SANDBOX, labels.KIND_BUILD}
+    return tuple(sorted((found for found in containers if found.kind in kinds), key=lambda found: found.name))
+
+
+def image(raw: dict[str, Any]) -> Image:
+    """Read one entry of the engine's list.
+
+    An image that a person built upon one of ours inherits its labels; ours are those that bear the name derived from
+    the hash, or have lost every name.
+    """
+    marks = raw.get("Labels") or {}
+    tags = tuple(sorted(tag for tag in raw.get("RepoTags") or () if tag != "<none>:<none>"))
+    hashed = marks.get(labels.ENV_HASH, "") if marks.get(labels.KIND) == labels.KIND_ENV else ""
+    if not hashed or (tags and names.env_image(hashed) not in tags):
+        digests = (found for found in raw.get("RepoDigests") or () if not found.startswith("<none>"))
+        return Image(raw["Id"], tuple(sorted((*tags, *digests))))
+    return Image(raw["Id"], tags, hashed, marks.get(labels.BASE, ""), marks.get(labels.INSTANCE, ""))
+
+
+def images(listed: Iterable[Image]) -> tuple[Image, ...]:
+    """Return environment images and those with a name, in a fixed order."""
+    kept = (found for found in listed if found.tags or found.env_hash)
+    return tuple(sorted(kept, key=lambda found: (found.tags, found.id)))
+
+
+def _name(raw: dict[str, Any]) -> str:
+    """Return a container's own name: those with a second slash are links of other containers to it."""
+    own = [name[1:] for name in raw.get("Names") or () if "/" not in name[1:]]
+    return own[0] if own else str(raw["Id"])[:12]
+
+
+def _bindings(ports: Iterable[str]) -> dict[str, list[Any]]:
+    """Return `8080:80`, `127.0.0.1:8080:80/udp` or `80` as the engine's bindings, inner port to outer ones."""
+    bindings: dict[str, list[Any]] = {}
+    for port in ports:
+        inner, outer = split_port(port)
+        for place, found in enumerate(inner):
+            bindings.setdefault(found, []).append(outer[place] if outer else None)
+    return bindings
+
+
+def _exposed(port: str) -> tuple[str, str]:
+    number, _, protocol = port.partition("/")
+    return (number, protocol or "tcp")
