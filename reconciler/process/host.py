@@ -1,0 +1,161 @@
+"""Host processes that run nodes: list, start, stop."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.model.errors import ProcessError
+from reconciler.model.observed import Process
+from reconciler.process import table
+
+if TYPE_CHECKING:
+    from reconciler.model.instance import ProcessSpec
+
+MODULE = ("-m", "reconciler.node")
+KILL_TIMEOUT_S = 5.0
+INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+"""What a node's process takes over from the controller; the rest of its environment is in the spec."""
+
+
+class ProcessPort(Protocol):
+    """What the control plane asks of host processes."""
+
+    def list(self, instance: str) -> tuple[Process, ...]:
+        """Return the living processes of an instance, by name."""
+
+    def start(self, spec: ProcessSpec) -> None:
+        """Start a process that outlives the controller."""
+
+    def stop(self, pid: int, started: str, *, timeout_s: float) -> None:
+        """End a process; one that has ended already is success."""
+
+
+class HostProcesses:
+    """The host's process table. Any thread may call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self.exit_codes: dict[str, int] = {}
+        """How processes started by this controller ended, by name; negative is a signal. Bounded by the names."""
+        self._names: dict[int, str] = {}
+
+    def list(self, instance: str) -> tuple[Process, ...]:
+        """Return the living processes of an instance, by name.
+
+        Raises:
+            ProcessError: if the process table can't be read.
+        """
+        self._reap()
+        named = ((_names(entry), entry) for entry in self._living())
+        found = [
+            Process(name, entry.pid, entry.started) for (owner, name), entry in named if owner == instance and name
+        ]
+        return tuple(sorted(found, key=lambda process: (process.name, process.pid)))
+
+    def start(self, spec: ProcessSpec) -> None:
+        """Start a process in a session of its own, its output appended to `spec.log_path`; one that runs is success.
+
+        Raises:
+            ProcessError: if it can't be started.
+        """
+        if any(_names(entry)[1] == spec.name for entry in self._living()):
+            return
+        try:
+            Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+            with Path(spec.log_path).open("ab") as log:
+                child = subprocess.Popen(
+                    spec.argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment(spec),
+                    cwd="/",
+                    start_new_session=True,
+                )
+        except OSError as error:
+            msg = f"can't start {spec.name} ({' '.join(spec.argv)}): {error.strerror}: {error.filename}"
+            raise ProcessError(msg) from error
+        with self._lock:
+            self._children[child.pid] = child
+            self._names[child.pid] = spec.name
+
+    def stop(self, pid: int, started: str, *, timeout_s: float) -> None:
+        """Ask a process to end, and kill it after `timeout_s`; one that has ended already is success.
+
+        Raises:
+            ProcessError: if it may not be ended, or does not end.
+        """
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            msg = f"can't watch process {pid}: {error.strerror}"
+            raise ProcessError(msg) from error
+        try:
+            # The handle is taken first: what it means can't change any more between the check and the signal.
+            if table.started_at(pid) == started:
+                _end(handle, pid, timeout_s)
+        finally:
+            os.close(handle)
+            self._reap()
+
+    @staticmethod
+    def _living() -> tuple[table.Entry, ...]:
+        try:
+            return tuple(table.living(os.geteuid()))
+        except OSError as error:
+            msg = f"can't read the process table {table.PROC}: {error.strerror}"
+            raise ProcessError(msg) from error
+
+    def _reap(self) -> None:
+        """Take note of children that ended, so that none stays a zombie."""
+        with self._lock:
+            for pid, child in list(self._children.items()):
+                code = child.poll()
+                if code is not None:
+                    del self._children[pid]
+                    self.exit_codes[self._names.pop(pid)] = code
+
+
+def environment(spec: ProcessSpec) -> dict[str, str]:
+    """Return a process's environment: little of the controller's, then the spec's.
+
+    The package must be importable there as it is here, also where it runs from a source tree.
+    """
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    tree = str(Path(__file__).resolve().parents[2])
+    paths = [tree, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**inherited, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), **dict(spec.environment)}
+
+
+def _names(entry: table.Entry) -> tuple[str, str]:
+    """Return the instance and the node instance that a process runs, by its arguments; empty where it runs none."""
+    places = [place for place in range(len(entry.argv) - 1) if entry.argv[place : place + 2] == MODULE]
+    if not places:
+        return "", ""
+    behind = entry.argv[places[0] + 2 :]
+    given = dict(zip(behind[::2], behind[1::2], strict=False))
+    return given.get("--instance", ""), given.get("--name", "")
+
+
+def _end(handle: int, pid: int, timeout_s: float) -> None:
+    for number, wait_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, KILL_TIMEOUT_S)):
+        try:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, number)
+        except OSError as error:
+            msg = f"can't end process {pid}: {error.strerror}"
+            raise ProcessError(msg) from error
+        if select.select([handle], [], [], wait_s)[0]:
+            return
+    msg = f"process {pid} does not end even when killed: it waits for a device or file system; look at it by hand"
+    raise ProcessError(msg)

@@ -1,0 +1,62 @@
+"""The kernel's process table, read from `/proc`.
+
+Source: proc_pid_stat(5): the command, in parentheses, may itself hold spaces and parentheses; field 3 is the state,
+field 22 the start time in clock ticks since boot.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROC = Path("/proc")
+ENDED = {"Z", "X", "x"}
+_STATE, _STARTED = 0, 19
+"""Positions behind the command: fields 3 and 22, counted from 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A living process: its arguments, and its start in clock ticks since boot."""
+
+    pid: int
+    started: str
+    argv: tuple[str, ...]
+
+
+def living(uid: int) -> Iterator[Entry]:
+    """Return a user's processes, those that end meanwhile left out, as are zombies.
+
+    Raises:
+        OSError: if the process table itself can't be read.
+    """
+    for name in os.listdir(PROC):  # noqa: PTH208 - names alone, over hundreds of processes
+        if name.isdigit() and (found := read(int(name), uid)):
+            yield found
+
+
+def read(pid: int, uid: int) -> Entry | None:
+    """Return one process of a user, or None where it has ended or is another's."""
+    place = PROC / str(pid)
+    try:
+        if place.stat().st_uid != uid:
+            return None
+        started = started_at(pid)
+        argv = (place / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    return None if started is None else Entry(pid, started, tuple(os.fsdecode(argv).split("\0")[:-1]))
+
+
+def started_at(pid: int) -> str | None:
+    """Return when a process started, or None where it has ended."""
+    try:
+        behind = (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if behind[_STATE] in ENDED else behind[_STARTED]
