@@ -74,6 +74,13 @@ class SourceError(ReconcilerError):
     reason = "SourceUnavailable"
 
 
+class FilesError(ReconcilerError):
+    """A file or directory of ours can't be read or written."""
+
+    retryable = True
+    reason = "FilesFailed"
+
+
 class InstanceLockedError(ReconcilerError):
     """Another controller holds this instance. `pid` is 0 where it could not be read."""
 

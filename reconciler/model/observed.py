@@ -30,6 +30,11 @@ class Site:
     runtime_version: str
     version: str
 
+    @property
+    def endpoints_dir(self) -> str:
+        """Where sessions' endpoints are written, beside the node instances."""
+        return f"{self.nodes_dir.rpartition('/')[0]}/endpoints"
+
 
 @dataclass(frozen=True, slots=True)
 class Container:

@@ -1,0 +1,84 @@
+"""The files through which the planes meet, as they lie in the runtime directory.
+
+Rule: a damaged document counts as missing, so that it is written anew; a directory that can't be read raises.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from reconciler.contract import files
+from reconciler.model.errors import FilesError
+from reconciler.model.observed import NodeFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.contract.files import Endpoints
+
+
+def node_files(nodes: Path) -> tuple[NodeFiles, ...]:
+    """Return the files of every node instance, by name.
+
+    Raises:
+        FilesError: if the directory is there and can't be read.
+    """
+    return tuple(_node(entry) for entry in _entries(nodes) if entry.is_dir())
+
+
+def endpoints(directory: Path) -> tuple[Endpoints, ...]:
+    """Return the endpoints of every session, by session. One whose file is damaged is named, with nothing in it.
+
+    Raises:
+        FilesError: if the directory is there and can't be read.
+    """
+    found = []
+    for entry in _entries(directory):
+        if entry.suffix == ".json":
+            document = files.parse_endpoints(files.read_text(entry) or "")
+            whole = document is not None and document.session == entry.stem
+            found.append(document if document and whole else files.Endpoints(entry.stem, ""))
+    return tuple(found)
+
+
+def _node(directory: Path) -> NodeFiles:
+    return NodeFiles(
+        name=directory.name,
+        assignments=files.parse_assignments(files.read_text(directory / "assignments.json") or ""),
+        status=files.parse_status(files.read_text(directory / "status.json") or ""),
+        alive=is_held(directory / "alive"),
+    )
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living program holds a file's lock. The kernel drops it when the program dies.
+
+    The probe asks for a shared lock without waiting: two probes at once never take each other for a holder.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        msg = f"can't read {path}: {error.strerror}"
+        raise FilesError(msg) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        msg = f"can't read {directory}: {error.strerror}"
+        raise FilesError(msg) from error

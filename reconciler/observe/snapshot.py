@@ -1,0 +1,48 @@
+"""One look at everything that an instance may own.
+
+Rule: one call per kind of thing, none per object of the engine. A look that fails raises; it is never an empty world.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler import sources
+from reconciler.model.observed import Observed
+from reconciler.observe.files import endpoints, node_files
+
+if TYPE_CHECKING:
+    from reconciler.engine.port import EnginePort
+    from reconciler.model.observed import ShmNode, ShmService, Site
+    from reconciler.process import ProcessPort
+
+
+class ShmLook(Protocol):
+    """What a look needs of the door to iceoryx2."""
+
+    def look(self) -> tuple[tuple[ShmNode, ...], tuple[ShmService, ...]]:
+        """Return the nodes and services under the instance's root directory."""
+
+
+def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site) -> Observed:
+    """Look at everything once.
+
+    Raises:
+        ReconcilerError: if any part can't be seen whole.
+    """
+    containers = engine.list_containers(site.instance)
+    running = processes.list(site.instance)
+    images = engine.list_images()
+    nodes, services = shm.look()
+    return Observed(
+        site=site,
+        containers=containers,
+        images=images,
+        processes=running,
+        node_files=node_files(Path(site.nodes_dir)),
+        endpoints=endpoints(Path(site.endpoints_dir)),
+        sources=sources.present(Path(site.sources_dir)),
+        shm_nodes=tuple(sorted(nodes, key=lambda node: (node.name, node.id))),
+        shm_services=tuple(sorted(services, key=lambda service: (service.name, service.id))),
+    )
