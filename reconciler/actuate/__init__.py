@@ -1,0 +1,1 @@
+"""Acting: one call for each action, deciding nothing."""

@@ -1,0 +1,86 @@
+"""Writing and removing the files through which the planes meet, and the directories they lie in."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.contract import files
+from reconciler.model.errors import FilesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.contract.files import Assignments, Endpoints
+    from reconciler.model.observed import Site
+
+PRIVATE = 0o700
+"""Runtime directories are their owner's alone, as iceoryx2's files are: one uid for controller, programs and nodes."""
+
+
+def prepare(site: Site) -> None:
+    """Create the directories that must be there before anything runs. Safe to repeat.
+
+    Raises:
+        FilesError: if one can't be created.
+    """
+    with _translated("create the directories of this instance"):
+        for place in (site.nodes_dir, site.endpoints_dir, site.shm_root):
+            _directory(Path(place), PRIVATE)
+        for place in (site.sources_dir, site.logs_dir):
+            _directory(Path(place), 0o755)
+
+
+def write_assignments(site: Site, document: Assignments) -> None:
+    """Put an instance's assignments in place, with its directory."""
+    with _translated(f"write the assignments of {document.name}"):
+        directory = Path(site.nodes_dir, document.name)
+        _directory(directory, PRIVATE)
+        files.replace_text(directory / "assignments.json", files.dump(document))
+
+
+def write_endpoints(site: Site, document: Endpoints) -> None:
+    """Put a session's endpoints in place."""
+    with _translated(f"write the endpoints of {document.session}"):
+        _directory(Path(site.endpoints_dir), PRIVATE)
+        files.replace_text(Path(site.endpoints_dir, f"{document.session}.json"), files.dump(document))
+
+
+def remove_node_files(site: Site, name: str) -> None:
+    """Remove an instance's directory; one that is gone is success."""
+    with _translated(f"remove the files of {name}"):
+        shutil.rmtree(_below(site.nodes_dir, name), ignore_errors=False, onerror=_unless_gone)
+
+
+def remove_endpoints(site: Site, session: str) -> None:
+    """Remove a session's endpoints; gone already is success."""
+    with _translated(f"remove the endpoints of {session}"):
+        _below(site.endpoints_dir, f"{session}.json").unlink(missing_ok=True)
+
+
+def _below(directory: str, name: str) -> Path:
+    """Return a place directly in a directory. A name that leads elsewhere is a defect, and would delete elsewhere."""
+    if name in {"", ".", ".."} or "/" in name:
+        msg = f"{name!r} is no name of a file in {directory}"
+        raise FilesError(msg)
+    return Path(directory, name)
+
+
+def _directory(place: Path, mode: int) -> None:
+    place.mkdir(parents=True, exist_ok=True, mode=mode)
+
+
+def _unless_gone(_function: object, _path: str, raised: tuple[object, BaseException, object]) -> None:
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"can't {what}: {error.strerror}: {error.filename}"
+        raise FilesError(msg) from error

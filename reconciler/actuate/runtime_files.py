@@ -1,0 +1,37 @@
+"""The node runtime as it goes into images: the files of this very installation, so that both planes always fit."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import reconciler
+from reconciler.contract import RUNTIME_VERSION
+
+PACKAGES = ("contract", "stream", "node")
+REQUIREMENTS = ("iceoryx2==0.10.*", "numpy")
+"""What the runtime needs. A user's own pin of one of them is resolved together with these."""
+
+DEVELOPMENT = ".dev0"
+
+
+@functools.cache
+def runtime_files() -> tuple[tuple[str, bytes], ...]:
+    """Return the runtime's files: paths relative to a directory on Python's path, and their content, sorted."""
+    root = Path(reconciler.__file__).parent
+    modules = [root / "__init__.py"]
+    for package in PACKAGES:
+        modules += (root / package).rglob("*.py")
+    return tuple(sorted((f"reconciler/{path.relative_to(root).as_posix()}", path.read_bytes()) for path in modules))
+
+
+@functools.cache
+def runtime_version() -> str:
+    """Return the runtime's version. One under development names no fixed content, so a digest of its files is added."""
+    if not RUNTIME_VERSION.endswith(DEVELOPMENT):
+        return RUNTIME_VERSION
+    whole = hashlib.sha256("\n".join(REQUIREMENTS).encode())
+    for path, content in runtime_files():
+        whole.update(path.encode() + b"\0" + hashlib.sha256(content).digest())
+    return f"{RUNTIME_VERSION}+{whole.hexdigest()[:8]}"
