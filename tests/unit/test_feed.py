@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reconciler.stream.frame import Audio, Bytes, Error, Json, Tensor, Text
 
 from reconciler.cli.feed import Sink, frames, shown
-from reconciler.stream.frame import Audio, Bytes, Error, Json, Tensor, Text
 
 
 def _wav(path: Path, samples: np.ndarray, *, rate: int = 16_000) -> None:

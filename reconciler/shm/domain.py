@@ -1,0 +1,130 @@
+"""One instance's part of shared memory."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.model.errors import ShmError
+from reconciler.model.observed import ShmNode, ShmService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    import iceoryx2 as iox
+
+SHM = Path("/dev/shm")  # noqa: S108 - the place where iceoryx2 keeps its segments
+CLEANUP_TIMEOUT_S = 2
+SWEEPER = "reconciler-sweeper"
+
+Look = tuple[tuple[ShmNode, ...], tuple[ShmService, ...]]
+
+
+class Shm:
+    """The iceoryx2 nodes and services under a root directory. Every call is safe to repeat."""
+
+    def __init__(self, root: str, prefix: str) -> None:
+        self._root = Path(root)
+        self._prefix = prefix
+
+    def look(self) -> Look:
+        """Return nodes and services.
+
+        Raises:
+            ShmError: if iceoryx2 can't list them.
+        """
+        if not self._has_entries("nodes") and not self._has_entries("services"):
+            return (), ()
+        iox = _iceoryx2()
+        with _translated(iox, f"can't look at shared memory below {self._root}"):
+            config = self._config(iox)
+            nodes = tuple(_node(iox, state) for state in iox.Node.list(iox.ServiceType.Ipc, config))
+            services = tuple(_service(details) for details in iox.Service.list(config, iox.ServiceType.Ipc))
+        return nodes, services
+
+    def remove_dead_nodes(self, ids: tuple[str, ...]) -> None:
+        """Reclaim what dead nodes left; one that somebody else has cleaned up meanwhile is success.
+
+        Raises:
+            ShmError: if iceoryx2 can't.
+        """
+        iox = _iceoryx2()
+        with _translated(iox, f"can't clean up after {len(ids)} killed programs below {self._root}"):
+            for state in iox.Node.list(iox.ServiceType.Ipc, self._config(iox)):
+                if isinstance(state, iox.NodeState.Dead) and str(state[0].id.value) in ids:
+                    state[0].blocking_remove_stale_resources(iox.Duration.from_secs(CLEANUP_TIMEOUT_S))
+
+    def remove_service(self, service: str) -> None:
+        """Remove a service that nobody has open, by id.
+
+        Raises:
+            ShmError: if iceoryx2 can't.
+        """
+        iox = _iceoryx2()
+        pattern, name = service.split(":", 1)
+        with _translated(iox, f"can't remove service {name} below {self._root}"):
+            builder = iox.NodeBuilder.new().name(iox.NodeName.new(SWEEPER)).config(self._config(iox))
+            builder = builder.signal_handling_mode(iox.SignalHandlingMode.Disabled)
+            node = builder.create(iox.ServiceType.Ipc)
+            node.force_remove_service(iox.ServiceName.new(name), getattr(iox.MessagingPattern, pattern))
+
+    def files(self) -> tuple[int, int]:
+        """Return how many files of the instance lie in `/dev/shm`, and their bytes, iceoryx2's own lock left out."""
+        sizes = [path.stat().st_size for path in self._segments() if not path.name.endswith(".global_mgmt")]
+        return len(sizes), sum(sizes)
+
+    def forget(self) -> None:
+        """Remove the 16 bytes that iceoryx2 keeps for every prefix, once nothing else is left."""
+        if not self._has_entries("nodes") and self.files() == (0, 0):
+            for path in self._segments():
+                path.unlink(missing_ok=True)
+
+    def _segments(self) -> Iterator[Path]:
+        return SHM.glob(f"{self._prefix}*")
+
+    def _has_entries(self, part: str) -> bool:
+        try:
+            return any((self._root / part).iterdir())
+        except OSError:
+            return False
+
+    def _config(self, iox: ModuleType) -> iox.Config:
+        config = iox.config.default()
+        config.global_cfg.prefix = iox.FileName.new(self._prefix)
+        config.global_cfg.root_path = iox.Path.new(str(self._root))
+        return config
+
+
+def _iceoryx2() -> ModuleType:
+    import iceoryx2  # noqa: PLC0415 - see the package's rule
+
+    iceoryx2.set_log_level(iceoryx2.LogLevel.Fatal)
+    return iceoryx2
+
+
+def _node(iox: ModuleType, state: iox.NodeState) -> ShmNode:
+    view = state[0]
+    if isinstance(state, iox.NodeState.Undefined | iox.NodeState.Inaccessible):
+        return ShmNode(str(view.value), "")
+    name = view.details.name.as_str() if view.details else ""
+    return ShmNode(str(view.id.value), name, dead=isinstance(state, iox.NodeState.Dead))
+
+
+def _service(details: iox.ServiceDetails) -> ShmService:
+    name = details.name().to_string()
+    pattern = str(details.messaging_pattern()).rsplit(".", 1)[-1]
+    return ShmService(f"{pattern}:{name}", name, len(details.nodes()))
+
+
+@contextlib.contextmanager
+def _translated(iox: ModuleType, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (iox.NodeListFailure, iox.NodeCleanupFailure, iox.NodeCreationFailure) as error:
+        msg = f"{what}: {error}"
+        raise ShmError(msg) from error
+    except (iox.ServiceDetailsError, iox.ServiceRemoveError) as error:
+        msg = f"{what}: {error}"
+        raise ShmError(msg) from error

@@ -1,0 +1,86 @@
+"""The control side's door to iceoryx2, on real shared memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.shm import Shm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = """
+import ctypes, sys, iceoryx2 as iox
+iox.set_log_level(iox.LogLevel.Fatal)
+config = iox.config.default()
+config.global_cfg.prefix = iox.FileName.new(sys.argv[2])
+config.global_cfg.root_path = iox.Path.new(sys.argv[1])
+node = iox.NodeBuilder.new().name(iox.NodeName.new(sys.argv[3])).config(config)
+node = node.signal_handling_mode(iox.SignalHandlingMode.Disabled).create(iox.ServiceType.Ipc)
+service = node.service_builder(iox.ServiceName.new("s_n_output")).publish_subscribe(iox.Slice[ctypes.c_uint8])
+service = service.open_or_create()
+publisher = service.publisher_builder().initial_max_slice_len(1 << 20).create()
+print("up", flush=True)
+sys.stdin.read()
+del publisher, service, node
+"""
+
+
+@pytest.fixture
+def place() -> Iterator[tuple[str, str]]:
+    token = uuid.uuid4().hex[:8]
+    root = Path(f"/tmp/rc-{token}")
+    root.mkdir()
+    shm = Shm(str(root), f"iox2_{token}_")
+    try:
+        yield str(root), f"iox2_{token}_"
+        shm.forget()
+        assert not list(Path("/dev/shm").glob(f"iox2_{token}_*"))
+    finally:
+        shutil.rmtree(root)
+
+
+def _program(place: tuple[str, str], name: str) -> subprocess.Popen[str]:
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *place, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout
+    assert program.stdout.readline() == "up\n"
+    return program
+
+
+def test_nothing_there_needs_no_iceoryx2(place: tuple[str, str]) -> None:
+    code = "import sys; from reconciler.shm import Shm; print(Shm(*sys.argv[1:]).look(), 'iceoryx2' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code, *place], capture_output=True, text=True, check=True)
+    assert said.stdout == "((), ()) False\n"
+
+
+def test_the_killed_one_of_two_is_told_apart_and_swept(place: tuple[str, str]) -> None:
+    """FR-006, EC-04: each program has its own name, and what it leaves goes."""
+    shm = Shm(*place)
+    living, killed = _program(place, "rc-living"), _program(place, "rc-killed")
+    files_of_both = shm.files()[0]
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    nodes, services = shm.look()
+    assert {node.name: node.dead for node in nodes} == {"rc-living": False, "rc-killed": True}
+    assert {service.name for service in services} == {"s_n_output"}
+    dead = tuple(node.id for node in nodes if node.dead)
+    shm.remove_dead_nodes(dead)
+    shm.remove_dead_nodes(dead)
+    nodes, services = shm.look()
+    assert [(node.name, node.dead) for node in nodes] == [("rc-living", False)]
+    assert [service.nodes for service in services] == [1]
+    assert shm.files()[0] < files_of_both
+    living.communicate("")
+    assert shm.look() == ((), ())
+    assert shm.files() == (0, 0)
