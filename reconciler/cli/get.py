@@ -80,8 +80,8 @@ def _rows(kind: str, found: list[Item], *, wide: bool) -> list[tuple[str, ...]]:
             heading = ("NAME", "READY", "REASON", "INSTANCE", "RESTARTS", "SESSIONS", "OWNERS", "MESSAGE")
             return _cut([heading, *(_node_row(item) for item in found)], wide=wide)
         case _:
-            heading = ("NAME", "READY", "REASON", "SINCE", "MESSAGE")
-            return _cut([heading, *(_plain_row(item) for item in found)], wide=wide)
+            plain = ("NAME", "READY", "REASON", "SINCE", "MESSAGE")
+            return _cut([plain, *(_plain_row(item) for item in found)], wide=wide)
 
 
 def _cut(rows: list[tuple[str, ...]], *, wide: bool) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from reconciler.actuate.execute import Doors, execute
 from reconciler.actuate.files import prepare
-from reconciler.actuate.image import runtime_version
+from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.files import replace_text
 from reconciler.controller.journal import Journal

@@ -1,4 +1,4 @@
-"""The door to iceoryx2 on the control side: who is alive under an instance's root directory, and sweeping after the dead.
+"""The control side's door to iceoryx2: who lives under an instance's root directory, and sweeping after the dead.
 
 Rule: everything under the root directory is the instance's by location. iceoryx2 tells nobody of a death, so looks ask;
 it is imported only when there is something to ask about, since importing it costs as much as a whole pass.

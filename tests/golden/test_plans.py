@@ -1,4 +1,4 @@
-"""Manifest and observed world in, plan text out. `make golden` rewrites the texts; read the difference before you commit.
+"""Manifest and observed world in, plan text out. `make golden` rewrites the texts; read the change before you commit.
 
 Each case is a difference between what is wanted and what is there; its file shows the steps of the next pass, what
 waits, and the conditions.

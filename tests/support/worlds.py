@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from reconciler.model.desired import Desired, Session
 from reconciler.model.manifest import Connection, Docker, Limits, Node, Pipeline, Restart, Source
 from reconciler.model.memory import Memory
@@ -47,7 +49,7 @@ def host_node(name: str, *, code: str = "a") -> Node:
 
 def chain(name: str, *nodes: Node, generation: str = "g1", **spec: object) -> Pipeline:
     """A pipeline whose nodes are connected one after the other."""
-    pairs = zip(nodes, nodes[1:], strict=False)
+    pairs = itertools.pairwise(nodes)
     connections = tuple(Connection(first.id, second.id) for first, second in pairs)
     return Pipeline(name, generation, nodes, connections, **spec)  # type: ignore[arg-type]
 

@@ -6,13 +6,16 @@ import io
 import json
 import sys
 import wave
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from reconciler.stream.frame import Audio, Bytes, Error, Json, Tensor, Text
 
 from reconciler.cli.feed import Sink, frames, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _wav(path: Path, samples: np.ndarray, *, rate: int = 16_000) -> None:
