@@ -46,7 +46,6 @@ def site_of(paths: Paths) -> Site:
         gid=os.getegid(),
         python=sys.executable,
         nodes_dir=str(paths.nodes),
-        endpoints_dir=str(paths.endpoints),
         sources_dir=str(paths.sources),
         logs_dir=str(paths.logs),
         shm_root=str(paths.shm_root),
@@ -95,6 +94,7 @@ class Instance:
     def world(self, *, load: Callable[[], Desired] | None = None) -> World:
         """Return the outside as the loop sees it, with the directories made that everything is put into."""
         prepare(self.site)
+        self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
         doors = Doors(self._engine, self._processes, self._shm, self.site)
         return World(load or self._load_and_keep, self.look, lambda action: execute(doors, action))
 
