@@ -83,7 +83,7 @@ def _watch(loop: Loop, instance: Instance, console: Console) -> int:
     followers = Followers(instance, console.output)
     with lock.on_duty(instance.paths.controller):
         wake.start(
-            partial(wake.watch_files, instance.watched, loop.wake, stop),
+            partial(wake.watch_files, instance.watched, loop.wake, stop, matters=instance.matters),
             partial(wake.watch_engine, instance.events, loop.wake, stop),
             partial(wake.probe, instance.probe, loop.wake, stop),
             partial(followers.run, stop),

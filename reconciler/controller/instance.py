@@ -10,13 +10,14 @@ import os
 import shutil
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from reconciler.actuate.execute import Doors, execute
 from reconciler.actuate.files import prepare
 from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
-from reconciler.contract.files import replace_text
+from reconciler.contract.files import parse_status, read_text, replace_text
 from reconciler.controller.journal import Journal
 from reconciler.controller.loop import World
 from reconciler.engine import connect
@@ -28,7 +29,6 @@ from reconciler.shm import Shm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
-    from pathlib import Path
 
     from reconciler.contract.paths import Paths
     from reconciler.controller.journal import Event
@@ -69,6 +69,7 @@ class Instance:
         self._journal: Journal | None = None
         self._running: dict[str, tuple[str, ...]] = {}
         self._published = ""
+        self._said: dict[str, Hashable] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +141,19 @@ class Instance:
         # Node source may lie beside the manifests or anywhere; a link is watched from where it lies, so that a swap
         # of it is seen.
         return [*files, self._manifests, self._manifests.parent if self._manifests.is_symlink() else self._manifests]
+
+    def matters(self, path: str) -> bool:
+        """Whether a changed file is a reason for a pass: not what only carries counters, nor what is half written."""
+        if not path.startswith(str(self.paths.runtime)):
+            return True
+        name = path.rsplit("/", 1)[-1]
+        if name != "status.json":
+            return not name.startswith(".")
+        status = parse_status(read_text(Path(path)) or "")
+        said = status and (status.generation, status.error, *((s.session, s.node, s.state) for s in status.sessions))
+        changed = self._said.get(path) != said
+        self._said[path] = said
+        return changed
 
     def probe(self) -> Hashable:
         """Return what only shows when asked for: which leases are held, which host processes live."""

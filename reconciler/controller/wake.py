@@ -25,14 +25,20 @@ REARM_MS = 2_000
 
 def start(*sources: Callable[[], None]) -> list[threading.Thread]:
     """Run each source in a thread of its own until it returns."""
-    threads = [threading.Thread(target=source, daemon=True, name=source.__name__) for source in sources]
+    threads = [threading.Thread(target=source, daemon=True) for source in sources]
     for thread in threads:
         thread.start()
     return threads
 
 
-def watch_files(paths: Callable[[], Iterable[Path]], wake: Callable[[], None], stop: threading.Event) -> None:
-    """Wake on any change below directories; they are watched anew when one appears, goes or is replaced."""
+def watch_files(
+    paths: Callable[[], Iterable[Path]],
+    wake: Callable[[], None],
+    stop: threading.Event,
+    *,
+    matters: Callable[[str], bool],
+) -> None:
+    """Wake on changes that matter below directories; they are watched anew when one appears, goes or is replaced."""
     from watchfiles import watch  # noqa: PLC0415 - only a controller that watches pays for it
 
     while not stop.is_set():
@@ -44,7 +50,7 @@ def watch_files(paths: Callable[[], Iterable[Path]], wake: Callable[[], None], s
         try:
             changes = watch(
                 *existing,
-                watch_filter=None,
+                watch_filter=lambda _, path: matters(path),
                 debounce=50,
                 step=5,
                 stop_event=stop,

@@ -13,6 +13,8 @@ import docker
 import pytest
 
 from reconciler.contract import env, labels
+from reconciler.controller.instance import Instance
+from reconciler.controller.loop import Loop
 from tests.support.place import Place, end, eventually
 
 if TYPE_CHECKING:
@@ -253,3 +255,18 @@ def test_instances_never_see_each_other(place: Place, engine: docker.APIClient) 
         assert env.INSTANCE in other.environ
     finally:
         other.close()
+
+
+def test_at_rest_no_write_call_reaches_the_engine(place: Place) -> None:
+    """A second convergence only looks: ten passes, one list call for each kind in each."""
+    place.copy("echo")
+    assert place.once().returncode == 0
+    with Instance(place.paths, place.manifests) as instance:
+        loop = Loop(instance.world(), say=lambda _: None)
+        before = dict(instance.engine.calls.reads)
+        for _ in range(10):
+            loop.turn()
+        loop.close()
+        assert instance.engine.calls.writes == {}
+        reads = {name: count - before.get(name, 0) for name, count in instance.engine.calls.reads.items()}
+    assert sorted(reads.values()) == [10, 10]
