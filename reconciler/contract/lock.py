@@ -1,0 +1,56 @@
+"""File locks as signs of life: the kernel lets go of them when their program ends, however it ends.
+
+Rule: asking takes the lock for a moment, so whoever wants it tries for a moment, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE_S = 0.25
+"""Longer than anybody holds a lock only to ask."""
+
+_PAUSE_S = 0.005
+
+
+def take(file: int) -> bool:
+    """Lock an open file for as long as it is open; False when another program has it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE_S)
+        else:
+            return True
+
+
+def held(path: Path) -> bool:
+    """Tell whether some program holds a file's lock; a file that is not there is held by nobody."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def is_at(file: int, path: Path) -> bool:
+    """Tell whether an open file is the one that now has a name."""
+    try:
+        return path.stat().st_ino == os.fstat(file).st_ino
+    except OSError:
+        return False
