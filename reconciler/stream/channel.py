@@ -1,0 +1,154 @@
+"""Channels: a publish-subscribe service for frames and an event service of the same name to wake readers.
+
+Rule: every end opens a channel with the same limits, computed from the graph, because whoever comes first creates it.
+Overflow drops the oldest; that a reliable reader is never overrun is the sender's business (`credit.py`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, Optional, TypeVar
+
+import iceoryx2 as iox
+
+from reconciler.contract.header import SERVICE_ALIGNMENT, FrameHeader
+from reconciler.stream import position
+from reconciler.stream.errors import TransportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.contract.files import Channel
+
+T = TypeVar("T")
+
+MAX_BORROWED = 16
+"""Samples one subscriber can hold at once; beyond, received payloads are copied."""
+
+MAX_LOANS = 4
+MAX_PUBLISHERS = 4
+"""One sends; a second may be starting in its place, and killed ones count until they are swept."""
+
+SPARE_SUBSCRIBERS = 4
+"""Room for readers that were killed and are not swept yet, and for those that start in their place."""
+
+OVERFLOW = True
+OPEN_TIMEOUT_S = 5.0
+
+_PASSING = (
+    "AlreadyExists",
+    "CorruptedState",
+    "DoesNotExist",
+    "HangsInCreation",
+    "IsBeingCreatedByAnotherInstance",
+    "MarkedForDestruction",
+    "SystemInFlux",
+)
+"""iceoryx2's names for what passes by itself: its errors carry no other code than the name of the variant."""
+
+iox.set_log_level(iox.LogLevel.Fatal)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The two services of an open channel."""
+
+    frames: iox.PortFactoryPublishSubscribe
+    event: iox.PortFactoryEvent
+
+
+class Domain:
+    """A program's iceoryx2 node within one instance's root directory and file prefix.
+
+    The node's name tells who it was when it is found dead. Ends are opened and used from any thread.
+    """
+
+    def __init__(self, root: Path, prefix: str, name: str) -> None:
+        """Create the node.
+
+        Raises:
+            TransportError: if iceoryx2 refuses.
+        """
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+        self._config = config = iox.config.default()
+        config.global_cfg.prefix = iox.FileName.new(prefix)
+        config.global_cfg.root_path = iox.Path.new(str(root))
+        builder = iox.NodeBuilder.new().name(iox.NodeName.new(name[:128])).config(config)
+        builder = builder.signal_handling_mode(iox.SignalHandlingMode.Disabled)
+        self._node: Optional[iox.Node] = _patiently(lambda: builder.create(iox.ServiceType.Ipc), f"node {name}")
+
+    @property
+    def positions(self) -> Path:
+        """Directory of the readers' positions."""
+        return self.root / "positions"
+
+    def open(self, channel: Channel) -> Services:
+        """Open a channel, or create it.
+
+        Raises:
+            TransportError: if iceoryx2 refuses.
+        """
+        return _patiently(lambda: self._open(channel), f"channel {channel.name}")
+
+    def left(self, channel: Channel) -> None:
+        """Note that an end was closed: where it was the last, the readers' positions have no meaning any more."""
+        pattern = iox.MessagingPattern.PublishSubscribe
+        try:
+            name = iox.ServiceName.new(channel.name)
+            there = iox.Service.does_exist(name, self._config, pattern, iox.ServiceType.Ipc)
+        except iox.ServiceDetailsError:
+            return
+        if not there:
+            for reader in channel.readers:
+                position.path(self.positions, channel.name, reader).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the node. Ends that are still open keep what they need."""
+        self._node = None
+
+    def _open(self, channel: Channel) -> Services:
+        if self._node is None:
+            msg = f"channel {channel.name} asked for after the end: open a new session"
+            raise TransportError(msg)
+        name = iox.ServiceName.new(channel.name)
+        subscribers = channel.subscribers + SPARE_SUBSCRIBERS
+        frames = self._node.service_builder(name).publish_subscribe(iox.Slice[ctypes.c_uint8])
+        frames = frames.user_header(FrameHeader).payload_alignment(iox.Alignment.new(SERVICE_ALIGNMENT))
+        frames = frames.max_publishers(MAX_PUBLISHERS).max_subscribers(subscribers)
+        frames = frames.subscriber_max_buffer_size(channel.buffer).history_size(channel.buffer)
+        frames = frames.subscriber_max_borrowed_samples(MAX_BORROWED).enable_safe_overflow(OVERFLOW)
+        event = self._node.service_builder(name).event().max_listeners(subscribers)
+        event = event.max_notifiers(subscribers + 2 * MAX_PUBLISHERS)
+        nodes = subscribers + 2 * MAX_PUBLISHERS
+        return Services(frames.max_nodes(nodes).open_or_create(), event.max_nodes(nodes).open_or_create())
+
+
+def _patiently(create: Callable[[], T], what: str) -> T:
+    """Create something that another program may be cleaning up or creating at the same time."""
+    deadline = time.monotonic() + OPEN_TIMEOUT_S
+    pause_s = 0.001
+    while True:
+        try:
+            return create()
+        except _REFUSALS as error:
+            passing = any(name in str(error) for name in _PASSING)
+            if not passing or time.monotonic() > deadline:
+                msg = f"iceoryx2 refuses {what}: {error}"
+                raise TransportError(msg) from error
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, 0.1)
+
+
+def interrupted(error: iox.ListenerWaitError) -> bool:
+    """Tell whether a wait ended because the program received a signal."""
+    return "Interrupt" in str(error)
+
+
+_REFUSALS = (
+    iox.NodeCreationFailure,
+    iox.PublishSubscribeOpenOrCreateError,
+    iox.EventOpenOrCreateError,
+)

@@ -1,0 +1,144 @@
+"""Credit: how many frames a sender may still send before its reliable readers have to catch up.
+
+Every reader named in the channel is waited for, alive or not: a killed one comes back and gets its frames again. The
+session's own program (reader "") is waited for only while it is attached.
+
+Rule: never more than `buffer` frames are sent and unacknowledged, so that nothing a reliable reader needs is dropped
+from its queue or from the sender's history.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Callable, List, Optional
+
+from reconciler.stream import position
+from reconciler.stream.errors import Backpressure, Closed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.contract.files import Channel
+
+LOOK_S = 0.1
+"""While it waits, a sender looks this often for what wakes nobody: readers that came, went or were replaced."""
+
+
+class Reader:
+    """One reader as its sender sees it."""
+
+    def __init__(self, directory: Path, channel: str, name: str, of_tag: int) -> None:
+        """Begin with nothing sent."""
+        self.name = name
+        self._path = position.path(directory, channel, name)
+        self._position = position.Position(self._path)
+        self._tag = of_tag
+        self._since = 0
+        self._attached = 0
+        self._gone = 0
+
+    def unacknowledged(self, sent: int) -> int:
+        """Return how many of the sent frames this reader still has to acknowledge."""
+        if not self.name and not self._present(sent):
+            return 0
+        return sent - max(self._position.acknowledged(self._tag), self._since)
+
+    def look(self) -> None:
+        """Notice that the file was replaced, or that the session's own program was killed."""
+        if self._position.stale():
+            self._position.close()
+            self._position = position.Position(self._path)
+        if not self.name and self._attached and not self._position.held():
+            self._gone = self._attached
+
+    def wait(self, until_count: int, timeout_s: float) -> None:
+        """Sleep until about `until_count` frames are acknowledged."""
+        self._position.wait(self._tag, until_count=until_count, timeout_s=timeout_s)
+
+    def wake(self) -> None:
+        """Wake the sender's thread that waits for this reader."""
+        self._position.wake()
+
+    def close(self) -> None:
+        """Let go of the position."""
+        self._position.close()
+
+    def _present(self, sent: int) -> bool:
+        attached = self._position.attached
+        if attached != self._attached:
+            self._attached = attached
+            self._since = sent
+        return attached not in (0, self._gone)
+
+
+class Credit:
+    """The window of one sender."""
+
+    def __init__(self, directory: Path, channel: Channel, incarnation: int) -> None:
+        """Map the position of every reliable reader.
+
+        Raises:
+            OSError: if a position can't be mapped.
+        """
+        self._channel = channel
+        of_tag = position.tag(incarnation)
+        self._readers: List[Reader] = [Reader(directory, channel.name, name, of_tag) for name in channel.readers]
+
+    def free(self, sent: int) -> int:
+        """Return how many frames may be sent now."""
+        room = self._channel.buffer
+        for reader in self._readers:
+            room = min(room, self._channel.buffer - reader.unacknowledged(sent))
+        return room
+
+    def wait(self, sent: int, *, timeout_s: Optional[float], look: Callable[[], bool]) -> None:
+        """Wait until a frame may be sent. Interruptible by signals; the GIL is released.
+
+        `look` is called about every 0.1 s while waiting, to reconnect what came back; when it returns False the
+        wait is given up.
+
+        Raises:
+            Backpressure: if the time limit passed.
+            Closed: if `look` gave up.
+        """
+        begun = time.monotonic()
+        while True:
+            slowest = self._slowest(sent)
+            if slowest is None:
+                return
+            left_s = LOOK_S if timeout_s is None else begun + timeout_s - time.monotonic()
+            if left_s <= 0:
+                raise Backpressure(self._complaint(slowest, sent, timeout_s or 0.0))
+            slowest.wait(sent - self._channel.buffer // 2, min(left_s, LOOK_S))
+            for reader in self._readers:
+                reader.look()
+            if not look():
+                msg = f"{self._channel.name}: closed while waiting for {_who(slowest.name)}"
+                raise Closed(msg)
+
+    def wake(self) -> None:
+        """Make a thread that waits look up."""
+        for reader in self._readers:
+            reader.wake()
+
+    def close(self) -> None:
+        """Let go of all positions."""
+        for reader in self._readers:
+            reader.close()
+
+    def _slowest(self, sent: int) -> Optional[Reader]:
+        worst = max(self._readers, key=lambda reader: reader.unacknowledged(sent), default=None)
+        if worst is None or worst.unacknowledged(sent) < self._channel.buffer:
+            return None
+        return worst
+
+    def _complaint(self, reader: Reader, sent: int, timeout_s: float) -> str:
+        behind = reader.unacknowledged(sent)
+        return (
+            f"{self._channel.name}: {_who(reader.name)} is {behind} frames behind (buffer {self._channel.buffer}) and "
+            f"made no room within {timeout_s:g} s: receive, send slower, or raise the connection's buffer"
+        )
+
+
+def _who(reader: str) -> str:
+    return f"node {reader}" if reader else "the session's own program"

@@ -1,0 +1,265 @@
+"""An open session: its lease, its epoch and its ends.
+
+Rule: whatever was opened is closed, in any order of failure; frames of other epochs are passed over.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Type, TypeVar
+
+from reconciler.contract import header as wire
+from reconciler.contract import names
+from reconciler.stream import opening
+from reconciler.stream.channel import Domain
+from reconciler.stream.errors import Closed, FrameInvalid, NodeFailed, SessionNotReady, TimedOut
+from reconciler.stream.frame import EndOfStream, Error, Frame
+from reconciler.stream.inbox import IDLE_LOOK_S, Inbox
+from reconciler.stream.publisher import Publisher
+from reconciler.stream.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from reconciler.contract.files import Endpoints
+    from reconciler.contract.paths import Paths
+    from reconciler.stream.lease import Held
+
+F = TypeVar("F", bound=Frame)
+
+_NUMBERS = itertools.count(1)
+
+
+class Link:
+    """One stream through one session."""
+
+    def __init__(self, paths: Paths, held: Held, endpoints: Endpoints) -> None:
+        """Open all ends; on failure nothing stays open.
+
+        Raises:
+            SessionNotReady: if another program reads this session's output.
+            TransportError: if iceoryx2 refuses.
+        """
+        self.name = endpoints.session
+        self.epoch = time.monotonic_ns()
+        self._held = held
+        self._endpoints = paths.endpoints / f"{endpoints.session}.json"
+        self._pid = os.getpid()
+        self._open = True
+        self._ended = False
+        self._seq = 0
+        self._over: Set[int] = set()
+        self._stash: Deque[Frame] = collections.deque()
+        self._sending = threading.RLock()
+        self._receiving = threading.RLock()
+        self._blocking = threading.RLock()
+        self._publishers: List[Publisher] = []
+        subscribers: List[Subscriber] = []
+        name = f"client-{paths.instance}-{self._pid}-{next(_NUMBERS)}"
+        self._domain = Domain(paths.shm_root, names.shm_prefix(paths.instance), name)
+        try:
+            subscribers.extend(Subscriber(self._domain, channel, "") for channel in endpoints.outputs)
+            for end in subscribers:
+                self._occupy(end)
+            self._publishers.extend(Publisher(self._domain, channel) for channel in endpoints.inputs)
+            self._inbox = Inbox(subscribers)
+        except BaseException:
+            _close(self._publishers, subscribers)
+            self._domain.close()
+            raise
+
+    @classmethod
+    def open(cls, paths: Paths, pipeline: str, *, session: Optional[str], timeout_s: float) -> Link:
+        """Take a lease, wait until the session is ready, and open its ends.
+
+        Raises:
+            StreamError: as `Session.open` says.
+        """
+        held, endpoints = opening.open_session(paths, pipeline, session=session, timeout_s=timeout_s)
+        try:
+            return cls(paths, held, endpoints)
+        except BaseException:
+            held.release()
+            raise
+
+    @property
+    def dropped(self) -> int:
+        """How many frames on their way to this program were lost."""
+        return sum(end.dropped for end in self._inbox.subscribers)
+
+    def send(self, frame: Frame, timeout_s: float) -> None:
+        """Send a frame to every node that the session feeds: to all, or to none where one makes no room."""
+        if isinstance(frame, EndOfStream):
+            msg = "an EndOfStream is not sent: call end()"
+            raise FrameInvalid(msg)
+        with self._sending:
+            if self._ended:
+                msg = f"session {self.name}: nothing can be sent after end(): open a new session"
+                raise Closed(msg)
+            self._send(frame, timeout_s)
+
+    def end(self, timeout_s: float) -> None:
+        """Send the end of the stream, once."""
+        with self._sending:
+            if not self._ended:
+                self._send(EndOfStream(), timeout_s)
+                self._ended = True
+
+    def reserve(self, kind: Type[F], shape: Sequence[int], dtype: Any, content: Dict[str, Any]) -> F:
+        """Reserve a frame in the memory of the first channel."""
+        self._need_open()
+        return self._publishers[0].reserve(kind, shape, dtype, **content)
+
+    def has_room(self) -> bool:
+        """Tell whether a frame can be sent without waiting."""
+        return all(end.free() > 0 for end in self._publishers)
+
+    def ready(self, timeout_s: float) -> None:
+        """Wait until a frame can be sent."""
+        deadline = time.monotonic() + timeout_s
+        with self._sending:
+            self._need_open()
+            for end in self._publishers:
+                end.ready(timeout_s=max(deadline - time.monotonic(), 0.0), look=self._is_open)
+
+    def receive(self, timeout_s: Optional[float], *, raise_errors: bool) -> Optional[Frame]:
+        """Return the next frame of this stream, or None after its end."""
+        deadline = self.deadline(timeout_s)
+        while True:
+            there, frame = self.poll(raise_errors=raise_errors)
+            if there:
+                return frame
+            self.wait(self.left(deadline, timeout_s))
+
+    def poll(self, *, raise_errors: bool) -> Tuple[bool, Optional[Frame]]:
+        """Tell whether a frame or the end (None) is there without waiting, and take it."""
+        with self._receiving:
+            if not self._waiting():
+                return False, None
+            if not self._stash:
+                return True, None
+            frame = self._stash.popleft()
+        if raise_errors and isinstance(frame, Error):
+            raise NodeFailed(
+                f"node {frame.failed} raised {frame.exception} on frame {frame.frame_seq}: {frame.message}",
+                node=frame.failed,
+                exception=frame.exception,
+                frame_seq=frame.frame_seq,
+            )
+        return True, frame
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until something may have come, a second at most."""
+        with self._blocking:
+            with self._receiving:
+                if self._waiting():
+                    return
+            begun = time.monotonic()
+            self._inbox.wait(timeout_s)
+            if self._open and time.monotonic() - begun >= IDLE_LOOK_S:
+                self._look()
+
+    def close(self) -> None:
+        """Close all ends and give the session back."""
+        if not self._open:
+            return
+        self._open = False
+        if self._pid != os.getpid():
+            return
+        self._inbox.wake()
+        for publisher in self._publishers:
+            publisher.wake()
+        with self._blocking, self._receiving, self._sending:
+            for end in self._inbox.subscribers:
+                if end.position is not None:
+                    end.position.attached = 0
+            self._inbox.close()
+            for publisher in self._publishers:
+                publisher.close()
+            self._domain.close()
+            self._held.release()
+
+    @staticmethod
+    def deadline(timeout_s: Optional[float]) -> Optional[float]:
+        """Return when a time limit passes."""
+        return None if timeout_s is None else time.monotonic() + timeout_s
+
+    def left(self, deadline: Optional[float], timeout_s: Optional[float]) -> float:
+        """Return the seconds until a deadline, at most those until the next look.
+
+        Raises:
+            TimedOut: if there are none left.
+        """
+        left_s = IDLE_LOOK_S if deadline is None else deadline - time.monotonic()
+        if left_s <= 0:
+            msg = f"session {self.name}: nothing came within {timeout_s or 0:g} s"
+            raise TimedOut(msg)
+        return left_s
+
+    def _occupy(self, end: Subscriber) -> None:
+        """Let the sender wait for this program from now on."""
+        if end.position is None:
+            return
+        if not end.position.hold():
+            msg = f"session {self.name}: another program reads {end.channel.name}: wait until it ends"
+            raise SessionNotReady(msg)
+        end.position.attached = self.epoch
+
+    def _send(self, frame: Frame, timeout_s: float) -> None:
+        self.ready(timeout_s)
+        for end in reversed(self._publishers):
+            end.send(frame, epoch=self.epoch, seq=self._seq, timeout_s=timeout_s, look=self._is_open)
+        self._seq += 1
+
+    def _waiting(self) -> bool:
+        """Tell whether a frame, or the end of the stream, can be received without waiting."""
+        self._need_open()
+        return bool(self._stash) or self._ended_everywhere() or self._fetch()
+
+    def _fetch(self) -> bool:
+        """Take frames until one belongs to this stream; tell whether there is something to receive."""
+        while True:
+            arrival = self._inbox.spin()
+            if arrival is None:
+                return False
+            arrival.source.done(arrival.header)
+            if arrival.header.epoch != self.epoch:
+                continue
+            if arrival.header.kind != wire.END:
+                self._stash.append(arrival.frame)
+                return True
+            self._over.add(arrival.end)
+            if self._ended_everywhere():
+                return True
+
+    def _ended_everywhere(self) -> bool:
+        return len(self._over) == len(self._inbox.subscribers)
+
+    def _look(self) -> None:
+        """Follow what changes without waking anybody."""
+        self._inbox.renew()
+        for publisher in self._publishers:
+            publisher.refresh()
+        if not self._endpoints.exists():
+            msg = f"session {self.name} was ended by the controller: its pipeline is gone, or was set up anew"
+            raise Closed(msg)
+
+    def _is_open(self) -> bool:
+        return self._open
+
+    def _need_open(self) -> None:
+        if self._pid != os.getpid():
+            msg = f"session {self.name} was opened by PID {self._pid}, before a fork: open one in each process"
+            raise Closed(msg)
+        if not self._open:
+            msg = f"session {self.name} is closed: open a new one"
+            raise Closed(msg)
+
+
+def _close(publishers: Iterable[Publisher], subscribers: Iterable[Subscriber]) -> None:
+    for publisher in publishers:
+        publisher.close()
+    for subscriber in subscribers:
+        subscriber.close()

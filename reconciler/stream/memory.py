@@ -1,0 +1,91 @@
+"""Shared memory as Python objects: views that own their sample, and copies between arrays and loans.
+
+Rule: nobody outside sees an address. A view keeps its sample, so its content stays for as long as the view does; a
+received view is read-only all the way down, since writing to it would be SIGSEGV.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any, List, Union
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import iceoryx2 as iox
+
+COPY_LIMIT_BYTES = 4096
+"""Received payloads up to this size are copied: that takes less time than making a view, and holds no sample."""
+
+
+class Tally:
+    """How many samples the views of one subscriber hold.
+
+    Views end in whatever thread collects them, so the count is a list's length: `append` and `pop` are atomic.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._held: List[None] = []
+
+    def __len__(self) -> int:
+        """Return how many samples are held."""
+        return len(self._held)
+
+    def take(self) -> None:
+        """Count one more."""
+        self._held.append(None)
+
+    def give(self) -> None:
+        """Count one less."""
+        self._held.pop()
+
+
+class Hold:
+    """Keeps a sample until the last view of it is gone."""
+
+    __slots__ = ("_sample", "_tally")
+
+    def __init__(self, sample: object, tally: Tally) -> None:
+        """Take the sample over."""
+        tally.take()
+        self._sample = sample
+        self._tally = tally
+
+    def __del__(self) -> None:
+        """Give the sample back."""
+        self._tally.give()
+
+
+def view(sample: iox.Sample, size_bytes: int, tally: Tally) -> memoryview:
+    """Return a sample's payload as a read-only view that keeps the sample."""
+    block: Any = (ctypes.c_uint8 * size_bytes).from_address(sample.payload_ptr)
+    block.hold = Hold(sample, tally)
+    return memoryview(block).toreadonly().cast("B")
+
+
+def writable(address: int, size_bytes: int, owner: object) -> memoryview:
+    """Return loaned memory as a writable view that keeps `owner`."""
+    block: Any = (ctypes.c_uint8 * size_bytes).from_address(address)
+    block.hold = owner
+    return memoryview(block).cast("B")
+
+
+def copy_out(address: int, size_bytes: int) -> bytes:
+    """Return a copy of shared memory."""
+    return ctypes.string_at(address, size_bytes)
+
+
+def copy_in(address: int, data: Union[bytes, bytearray, memoryview], size_bytes: int) -> None:
+    """Copy bytes into shared memory."""
+    if isinstance(data, bytes):
+        ctypes.memmove(address, data, size_bytes)
+    elif size_bytes:
+        writable(address, size_bytes, None)[:] = data
+
+
+def copy_array_in(address: int, array: np.ndarray[Any, Any]) -> None:
+    """Copy an array into shared memory in C order, whatever its own order is. Large copies release the GIL."""
+    if array.nbytes:
+        target = np.frombuffer(writable(address, array.nbytes, None), array.dtype).reshape(array.shape)
+        np.copyto(target, array)

@@ -1,0 +1,90 @@
+"""From a pipeline's name to a session's ends: lease, wait, endpoints.
+
+Rule: nothing is held when opening fails.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Optional, Tuple
+
+from reconciler.contract import files, lock
+from reconciler.stream import lease
+from reconciler.stream.errors import PipelineNotFound, SessionNotReady
+from reconciler.stream.watch import Watch
+
+if TYPE_CHECKING:
+    from reconciler.contract.files import Endpoints
+    from reconciler.contract.paths import Paths
+
+NOT_FOUND = "PipelineNotFound"
+"""The reason in endpoints that says that no such pipeline is wanted."""
+
+
+def open_session(
+    paths: Paths, pipeline: str, *, session: Optional[str], timeout_s: float
+) -> Tuple[lease.Held, Endpoints]:
+    """Take a lease and wait until the session is ready.
+
+    A named session, or the pipeline's own where no controller runs, is attached to; otherwise a new one is asked for.
+
+    Raises:
+        PipelineNotFound: if the controller says so.
+        SessionNotReady: if it is not ready in time, or another program has it.
+    """
+    alive = lock.held(paths.controller)
+    if session is None and alive:
+        held = lease.ask(paths.sessions, pipeline)
+    else:
+        _need_endpoints(paths, session or pipeline, alive=alive)
+        held = lease.attach(paths.sessions, session or pipeline, pipeline)
+    try:
+        return held, _await(paths, held.session, pipeline, timeout_s)
+    except BaseException:
+        held.release()
+        raise
+
+
+def _need_endpoints(paths: Paths, session: str, *, alive: bool) -> None:
+    if alive or (paths.endpoints / f"{session}.json").exists():
+        return
+    msg = (
+        f"no session {session} stands in instance {paths.instance} and no controller runs there: start "
+        "`reconcile -f DIR`, or set it up with `reconcile --once -f DIR`"
+    )
+    raise SessionNotReady(msg)
+
+
+def _await(paths: Paths, session: str, pipeline: str, timeout_s: float) -> Endpoints:
+    deadline = time.monotonic() + timeout_s
+    path = paths.endpoints / f"{session}.json"
+    watch = Watch(paths.endpoints)
+    try:
+        while True:
+            endpoints = files.parse_endpoints(files.read_text(path) or "")
+            if endpoints is not None and endpoints.ready:
+                return endpoints
+            if endpoints is not None and endpoints.reason == NOT_FOUND:
+                msg = (
+                    endpoints.message
+                    or f"instance {paths.instance} has no pipeline {pipeline}: `reconcile get pipelines`"
+                )
+                raise PipelineNotFound(msg)
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise SessionNotReady(_complaint(paths, session, endpoints, timeout_s))
+            watch.wait(left_s)
+    finally:
+        watch.close()
+
+
+def _complaint(paths: Paths, session: str, endpoints: Optional[Endpoints], timeout_s: float) -> str:
+    if endpoints is None:
+        why = "no answer from the controller: is it stuck? See its log"
+        if not lock.held(paths.controller):
+            why = "no controller runs: start `reconcile -f DIR`"
+    else:
+        why = (
+            ": ".join(part for part in (endpoints.reason, endpoints.message) if part) or "its nodes are still starting"
+        )
+    return f"session {session} is not ready after {timeout_s:g} s: {why}"

@@ -1,0 +1,147 @@
+"""A reader's position in a channel: 64 bytes in a file that its reader and its sender both map.
+
+    offset  size  field
+    0       4     magic `RPOS`
+    8       8     acknowledged: low 40 bits how many frames, high 24 bits of which publisher incarnation
+    16      8     attached: 0, or the epoch for which the session's own program reads here
+    24      8     wake at: the sender sleeps until this many frames are acknowledged; 0: it does not sleep
+    32      32    reserved
+
+Every field is one aligned 8-byte word with one writer (wake at: the sender sets, the reader clears), so no lock is
+needed. The file outlives its reader, which is how a restarted reader knows what it had finished; that a reader lives
+is told by its `flock`. The sender sleeps on a futex in the mapping, since its reader has no other cheap way to wake it.
+
+Rule: a position only ever moves forward within one incarnation.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import platform
+import time
+from typing import TYPE_CHECKING
+
+from reconciler.contract import lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 64
+MAGIC = b"RPOS"
+COUNT_BITS = 40
+COUNT_MASK = (1 << COUNT_BITS) - 1
+TAG_MASK = (1 << (64 - COUNT_BITS)) - 1
+
+_ACKNOWLEDGED, _ATTACHED, _WAKE_AT = 8, 16, 24
+
+_FUTEX_CALL = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
+_FUTEX_WAIT, _FUTEX_WAKE = 0, 1
+_ALL = 0x7FFFFFFF
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_SYSCALL = _LIBC.syscall
+_SYSCALL.argtypes = (
+    ctypes.c_long,
+    ctypes.c_void_p,
+    ctypes.c_int,
+    ctypes.c_uint32,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_uint32,
+)
+_SYSCALL.restype = ctypes.c_long
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+def path(directory: Path, channel: str, reader: str) -> Path:
+    """Return where a reader's position in a channel is kept; ids hold no `@`."""
+    return directory / f"{channel}@{reader}"
+
+
+def tag(incarnation: int) -> int:
+    """Return the part of an incarnation that is kept with a position."""
+    return (incarnation ^ (incarnation >> 24) ^ (incarnation >> 48)) & TAG_MASK
+
+
+class Position:
+    """One mapped position file, made when it is not there."""
+
+    def __init__(self, where: Path) -> None:
+        """Map the file.
+
+        Raises:
+            OSError: if it can't be made or mapped.
+        """
+        where.parent.mkdir(parents=True, exist_ok=True)
+        self.path = where
+        self._file = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._file).st_size < SIZE:
+            os.posix_fallocate(self._file, 0, SIZE)
+        self._map = mmap.mmap(self._file, SIZE)
+        self._map[0:4] = MAGIC
+        self._acknowledged = ctypes.c_uint64.from_buffer(self._map, _ACKNOWLEDGED)
+        self._attached = ctypes.c_uint64.from_buffer(self._map, _ATTACHED)
+        self._wake_at = ctypes.c_uint64.from_buffer(self._map, _WAKE_AT)
+
+    def acknowledged(self, of_tag: int) -> int:
+        """Return how many frames of an incarnation are acknowledged."""
+        word = self._acknowledged.value
+        return word & COUNT_MASK if word >> COUNT_BITS == of_tag else 0
+
+    def acknowledge(self, of_tag: int, count: int) -> None:
+        """Say that the first `count` frames of an incarnation are done with, and wake the sender where it waits."""
+        self._acknowledged.value = of_tag << COUNT_BITS | count
+        wake_at = self._wake_at.value
+        if wake_at and count >= wake_at:
+            self._wake_at.value = 0
+            self.wake()
+
+    def wait(self, of_tag: int, *, until_count: int, timeout_s: float) -> None:
+        """Sleep until about `until_count` frames are acknowledged, a signal comes or the time is up. GIL released."""
+        self._wake_at.value = until_count
+        seen = self._acknowledged.value
+        if seen >> COUNT_BITS == of_tag and seen & COUNT_MASK >= until_count:
+            return
+        if _FUTEX_CALL is None:  # pragma: no cover - other machines than those in the table
+            time.sleep(min(timeout_s, 0.001))
+            return
+        limit = _Timespec(int(timeout_s), int(timeout_s % 1 * 1e9))
+        address = ctypes.byref(self._acknowledged)
+        _SYSCALL(_FUTEX_CALL, address, _FUTEX_WAIT, seen & 0xFFFFFFFF, ctypes.byref(limit), None, 0)
+
+    def wake(self) -> None:
+        """Wake the sender, also to make it look for something else."""
+        if _FUTEX_CALL is not None:
+            _SYSCALL(_FUTEX_CALL, ctypes.byref(self._acknowledged), _FUTEX_WAKE, _ALL, None, None, 0)
+
+    @property
+    def attached(self) -> int:
+        """For which epoch a program reads here; 0: none does."""
+        return self._attached.value
+
+    @attached.setter
+    def attached(self, epoch: int) -> None:
+        self._attached.value = epoch
+        self.wake()
+
+    def hold(self) -> bool:
+        """Lock the position for as long as its reader lives; False when another reader has it."""
+        return lock.take(self._file)
+
+    def held(self) -> bool:
+        """Tell whether its reader lives."""
+        return lock.held(self.path)
+
+    def stale(self) -> bool:
+        """Tell whether the file was removed or replaced, so that the other end looks at another one."""
+        return not lock.is_at(self._file, self.path)
+
+    def close(self) -> None:
+        """Let go of the lock. The mapping goes with the object."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

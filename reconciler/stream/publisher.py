@@ -1,0 +1,282 @@
+"""The sending end of a channel.
+
+Rule: a frame is sent whole or not at all. Waiting for readers happens here, above iceoryx2, whose own `send` would
+block the interpreter.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Type, TypeVar
+
+import iceoryx2 as iox
+import numpy as np
+
+from reconciler.contract import header as wire
+from reconciler.stream import channel as channels
+from reconciler.stream import codec, memory
+from reconciler.stream.credit import Credit
+from reconciler.stream.errors import Backpressure, Closed, FrameInvalid, TransportError
+from reconciler.stream.room import Room
+
+if TYPE_CHECKING:
+    from reconciler.contract.files import Channel
+    from reconciler.stream.frame import Frame
+
+F = TypeVar("F", bound="Frame")
+
+FIRST_SLICE_BYTES = 1024
+LOAN_PAUSE_S = 0.001
+
+
+@dataclass
+class Loan:
+    """Shared memory that a frame reserved and its publisher has not sent yet."""
+
+    publisher: Publisher
+    sample: Optional[iox.SampleMutUninit]
+    size_bytes: int
+    array: Optional[np.ndarray[Any, Any]] = None
+
+
+class Publisher:
+    """Sends frames on one channel. One thread at a time sends; others wait their turn."""
+
+    def __init__(self, domain: channels.Domain, channel: Channel) -> None:
+        """Open the channel and its sending end.
+
+        Raises:
+            TransportError: if iceoryx2 refuses.
+        """
+        self.channel = channel
+        self.incarnation = time.monotonic_ns()
+        self.sent = 0
+        self._domain = domain
+        self._lock = threading.Lock()
+        self._open = True
+        slots = channel.buffer + (channel.subscribers + channels.SPARE_SUBSCRIBERS) * channels.MAX_BORROWED
+        services = domain.open(channel)
+        factory = services.frames.publisher_builder().initial_max_slice_len(FIRST_SLICE_BYTES)
+        factory = factory.allocation_strategy(iox.AllocationStrategy.PowerOfTwo)
+        factory = factory.max_loaned_samples(channels.MAX_LOANS)
+        factory = factory.override_sample_preallocation(slots + channels.MAX_LOANS)
+        try:
+            self._publisher = factory.create()
+            self._notifier = services.event.notifier_builder().create()
+        except (iox.PublisherCreateError, iox.NotifierCreateError) as error:
+            msg = f"iceoryx2 refuses a sender on {channel.name}: {error}"
+            raise TransportError(msg) from error
+        self._room = Room(slots + channels.MAX_LOANS)
+        self._credit = Credit(domain.positions, channel, self.incarnation)
+
+    def send(
+        self,
+        frame: Frame,
+        *,
+        epoch: int,
+        seq: int,
+        cause: wire.Cause = wire.NO_CAUSE,
+        timeout_s: Optional[float] = None,
+        look: Optional[Callable[[], bool]] = None,
+    ) -> None:
+        """Send one frame, waiting for room; `timeout_s` None waits for as long as `look` says so.
+
+        Raises:
+            FrameInvalid: if the frame can't be carried.
+            Backpressure: if the readers made no room in time.
+            SharedMemoryFull: if the payload does not fit.
+            Closed: if this end is closed, or `look` gave up.
+        """
+        encoded = codec.encode(frame)
+        metadata = codec.encode_metadata(frame.metadata)
+        with self._lock:
+            self._need_open()
+            deadline = None if timeout_s is None else time.monotonic() + timeout_s
+            self._await_credit(timeout_s, look)
+            loan = self._loan_of(frame, encoded, metadata) or self._fill(encoded, metadata, deadline, look)
+            head = wire.Header(
+                kind=encoded.kind,
+                incarnation=self.incarnation,
+                position=self.sent,
+                epoch=epoch,
+                seq=seq,
+                timestamp_ns=frame.timestamp_ns,
+                monotonic_ns=time.monotonic_ns(),
+                payload_bytes=encoded.payload_bytes,
+                metadata_bytes=len(metadata),
+                dtype=encoded.dtype,
+                shape=encoded.shape,
+                rate=encoded.rate,
+                port=self.channel.port,
+                layout=encoded.layout,
+                cause=cause,
+            )
+            self._send(loan, wire.encode(head))
+
+    def ready(self, *, timeout_s: Optional[float] = None, look: Optional[Callable[[], bool]] = None) -> None:
+        """Wait until a frame may be sent.
+
+        Raises:
+            Backpressure: if the readers made no room in time.
+            Closed: if this end is closed, or `look` gave up.
+        """
+        with self._lock:
+            self._need_open()
+            self._await_credit(timeout_s, look)
+
+    def free(self) -> int:
+        """Return how many frames may be sent without waiting."""
+        return self._credit.free(self.sent)
+
+    def reserve(self, kind: Type[F], shape: Sequence[int], dtype: Any = np.float32, **content: Any) -> F:
+        """Return a frame whose array lies in shared memory, to be filled in place and sent once.
+
+        The array is writable until the frame is sent and must not be touched afterwards. At most 4 frames can be
+        reserved at a time; one that is dropped unsent gives its memory back.
+
+        Raises:
+            FrameInvalid: if frames of that kind hold no array.
+            SharedMemoryFull: if it does not fit.
+            Backpressure: if too many frames are reserved.
+        """
+        codec.dtype_code(dtype)
+        field = codec.ARRAY_FIELDS.get(kind)
+        if field is None:
+            msg = (
+                f"{kind.__name__} can't be filled in place: reserve one of {', '.join(map(_name, codec.ARRAY_FIELDS))}"
+            )
+            raise FrameInvalid(msg)
+        array_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        size_bytes = array_bytes + len(codec.encode_metadata(content.get("metadata", {})))
+        with self._lock:
+            self._need_open()
+            self._room.ask(size_bytes, self.channel.name)
+            sample = self._try_loan(size_bytes)
+        if sample is None:
+            msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
+            raise Backpressure(msg)
+        loan = Loan(self, sample, size_bytes)
+        array = np.empty(tuple(shape), dtype)
+        if array_bytes:
+            block = memory.writable(sample.payload_ptr, array_bytes, loan)
+            array = np.frombuffer(block, dtype).reshape(tuple(shape))
+        loan.array = array
+        frame = kind(**{field: array}, **content)
+        object.__setattr__(frame, "_loan", loan)
+        return frame
+
+    def refresh(self) -> None:
+        """Connect readers that came since the last send; they get what the history holds."""
+        with self._lock:
+            if self._open:
+                self._reconnect()
+
+    def wake(self) -> None:
+        """Make a thread that waits for room look up."""
+        self._credit.wake()
+
+    def close(self) -> None:
+        """Close this end."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                self._credit.close()
+                del self._publisher, self._notifier
+                self._domain.left(self.channel)
+
+    def _need_open(self) -> None:
+        if not self._open:
+            msg = f"{self.channel.name}: this end is closed: open a new session"
+            raise Closed(msg)
+
+    def _await_credit(self, timeout_s: Optional[float], look: Optional[Callable[[], bool]]) -> None:
+        if self._credit.free(self.sent) <= 0:
+            self._credit.wait(self.sent, timeout_s=timeout_s, look=lambda: self._look(look))
+
+    def _look(self, look: Optional[Callable[[], bool]]) -> bool:
+        self._reconnect()
+        return look is None or look()
+
+    def _reconnect(self) -> None:
+        try:
+            self._publisher.update_connections()
+        except iox.ConnectionFailure as error:
+            msg = f"iceoryx2 can't connect the readers of {self.channel.name}: {error}"
+            raise TransportError(msg) from error
+        self._notifier.notify()
+
+    def _loan_of(self, frame: Frame, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
+        """Return the memory a frame was filled in, if it was reserved here and can go as it is."""
+        loan: Optional[Loan] = frame.__dict__.get("_loan")
+        if loan is None or loan.publisher is not self:
+            return None
+        if loan.sample is None:
+            msg = f"{self.channel.name}: a reserved frame can be sent once: reserve another one"
+            raise FrameInvalid(msg)
+        if encoded.payload is not loan.array or encoded.payload_bytes + len(metadata) > loan.size_bytes:
+            return None
+        if metadata:
+            memory.copy_in(loan.sample.payload_ptr + encoded.payload_bytes, metadata, len(metadata))
+        sample, loan.sample = loan.sample, None
+        loan.array.flags.writeable = False
+        return sample
+
+    def _fill(
+        self,
+        encoded: codec.Encoded,
+        metadata: bytes,
+        deadline: Optional[float],
+        look: Optional[Callable[[], bool]],
+    ) -> iox.SampleMutUninit:
+        size_bytes = encoded.payload_bytes + len(metadata)
+        self._room.ask(size_bytes, self.channel.name)
+        sample = self._loan(size_bytes, deadline, look)
+        address = sample.payload_ptr
+        if isinstance(encoded.payload, np.ndarray):
+            memory.copy_array_in(address, encoded.payload)
+        else:
+            memory.copy_in(address, encoded.payload, encoded.payload_bytes)
+        if metadata:
+            memory.copy_in(address + encoded.payload_bytes, metadata, len(metadata))
+        return sample
+
+    def _loan(
+        self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
+    ) -> iox.SampleMutUninit:
+        """Loan memory; where readers hold all of it, wait until one lets go."""
+        while True:
+            sample = self._try_loan(size_bytes)
+            if sample is not None:
+                return sample
+            if deadline is not None and time.monotonic() > deadline:
+                msg = f"{self.channel.name}: its readers hold all of its memory: drop received arrays sooner"
+                raise Backpressure(msg)
+            if look is not None and not look():
+                msg = f"{self.channel.name}: closed while waiting for memory"
+                raise Closed(msg)
+            time.sleep(LOAN_PAUSE_S)
+
+    def _try_loan(self, size_bytes: int) -> Optional[iox.SampleMutUninit]:
+        try:
+            return self._publisher.loan_slice_uninit(max(size_bytes, 1))
+        except iox.LoanError as error:
+            if "OutOfMemory" in str(error) or "ExceedsMaxLoans" in str(error):
+                return None
+            msg = f"iceoryx2 refuses {size_bytes:,} bytes on {self.channel.name}: {error}"
+            raise TransportError(msg) from error
+
+    def _send(self, sample: iox.SampleMutUninit, head: bytes) -> None:
+        memory.copy_in(sample.user_header_ptr, head, wire.SIZE)
+        try:
+            sample.assume_init().send()
+        except iox.SendError as error:
+            msg = f"iceoryx2 can't send on {self.channel.name}: {error}"
+            raise TransportError(msg) from error
+        self.sent += 1
+        self._notifier.notify()
+
+
+def _name(kind: type) -> str:
+    return kind.__name__

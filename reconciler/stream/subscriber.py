@@ -1,0 +1,155 @@
+"""The receiving end of a channel.
+
+Rule: a reader takes frames in order, each once. It acknowledges a frame only when it is done with it, so that what a
+killed reader left unfinished comes again; what comes again although it was done is passed over by its position.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple, Union
+
+import iceoryx2 as iox
+
+from reconciler.contract import header as wire
+from reconciler.contract.files import RELIABLE
+from reconciler.stream import channel as channels
+from reconciler.stream import codec, memory, position
+from reconciler.stream.errors import TransportError
+
+if TYPE_CHECKING:
+    from reconciler.contract.files import Channel
+    from reconciler.stream.frame import Frame
+
+VIEW_LIMIT = channels.MAX_BORROWED - 2
+"""Samples held by views; further payloads are copied, so that receiving never stops for want of a sample."""
+
+
+class Received(NamedTuple):
+    """A frame and how it came."""
+
+    frame: Frame
+    header: wire.Header
+
+
+class Subscriber:
+    """Receives frames from one channel. Not for use by several threads at once."""
+
+    def __init__(self, domain: channels.Domain, channel: Channel, reader: str) -> None:
+        """Open the channel and a receiving end for `reader` (a node id, or "" for the session's own program).
+
+        Raises:
+            TransportError: if iceoryx2 refuses.
+        """
+        self.channel = channel
+        self.received = 0
+        self.dropped = 0
+        self.doubled = 0
+        self._reliable = channel.delivery == RELIABLE
+        self._tally = memory.Tally()
+        self._publisher = 0
+        self._next = 0
+        self._causes: Dict[int, Tuple[int, int, int]] = {}
+        self._domain = domain
+        services = domain.open(channel)
+        factory = services.frames.subscriber_builder().buffer_size(channel.buffer if self._reliable else 1)
+        factory = factory.history_request(channel.buffer if self._reliable and reader else 0)
+        self.position: Optional[position.Position] = None
+        if reader in channel.readers:
+            self.position = position.Position(position.path(domain.positions, channel.name, reader))
+        try:
+            self.listener = services.event.listener_builder().create()
+            self._notifier = services.event.notifier_builder().create()
+            self._subscriber = factory.create()
+        except (iox.SubscriberCreateError, iox.ListenerCreateError, iox.NotifierCreateError) as error:
+            msg = f"iceoryx2 refuses a reader on {channel.name}: {error}"
+            raise TransportError(msg) from error
+
+    def take(self) -> Optional[Received]:
+        """Return the next frame, or None where none waits.
+
+        Raises:
+            TransportError: if iceoryx2 refuses.
+            FormatError: if the sender speaks another format.
+        """
+        while True:
+            try:
+                sample = self._subscriber.receive()
+            except (iox.ReceiveError, iox.ConnectionFailure) as error:
+                msg = f"iceoryx2 can't receive on {self.channel.name}: {error}"
+                raise TransportError(msg) from error
+            if sample is None:
+                return None
+            header = wire.decode(memory.copy_out(sample.user_header_ptr, wire.SIZE))
+            if self._is_new(header):
+                self.received += 1
+                return Received(self._frame(header, sample), header)
+
+    def done(self, header: wire.Header) -> None:
+        """Acknowledge a frame and all before it: they will not come again."""
+        if self.position is not None and header.incarnation == self._publisher:
+            self.position.acknowledge(position.tag(header.incarnation), header.position + 1)
+
+    def wake(self) -> None:
+        """Wake whoever waits on this channel; from any thread."""
+        self._notifier.notify()
+
+    def renew(self) -> None:
+        """Follow the position's file where it was removed meanwhile."""
+        if self.position is not None and self.position.stale():
+            self.position.close()
+            self.position = position.Position(self.position.path)
+
+    def close(self) -> None:
+        """Close this end. Arrays that were received stay valid."""
+        if self.position is not None:
+            self.position.close()
+            self.position = None
+        del self._subscriber, self.listener, self._notifier
+        self._domain.left(self.channel)
+
+    def _is_new(self, header: wire.Header) -> bool:
+        """Tell whether a frame is due, and count what is missing before it."""
+        if header.incarnation < self._publisher:
+            return True
+        if header.incarnation > self._publisher:
+            self._meet(header)
+        if header.position < self._next:
+            self.doubled += 1
+            return False
+        self.dropped += header.position - self._next
+        self._next = header.position + 1
+        if self._is_repeated(header.cause):
+            self.doubled += 1
+            self.done(header)
+            return False
+        return True
+
+    def _is_repeated(self, cause: wire.Cause) -> bool:
+        """Tell whether this was received before, from the same node before it was killed and did its work again."""
+        if not cause.incarnation:
+            return False
+        place = (cause.incarnation, cause.position, cause.nth)
+        last = self._causes.get(cause.input, (0, 0, 0))
+        if last[0] == cause.incarnation and place <= last:
+            return True
+        self._causes[cause.input] = place
+        return False
+
+    def _meet(self, header: wire.Header) -> None:
+        """Begin with a new publisher, or with the one that was being read when this reader was killed."""
+        self._publisher = header.incarnation
+        known = self.position.acknowledged(position.tag(header.incarnation)) if self.position is not None else 0
+        self._next = known if self._reliable and self.channel.readers != ("",) else header.position
+
+    def _frame(self, header: wire.Header, sample: iox.Sample) -> Frame:
+        size_bytes = header.payload_bytes
+        address = sample.payload_ptr
+        metadata = b""
+        if header.metadata_bytes:
+            metadata = memory.copy_out(address + size_bytes, header.metadata_bytes)
+        plain = size_bytes <= memory.COPY_LIMIT_BYTES or not codec.is_array(header.kind)
+        if plain or len(self._tally) >= VIEW_LIMIT:
+            payload: Union[bytes, memoryview] = memory.copy_out(address, size_bytes)
+        else:
+            payload = memory.view(sample, size_bytes, self._tally)
+        return codec.decode(header, payload, metadata, node=self.channel.node, port=self.channel.port)
