@@ -1,0 +1,116 @@
+"""The ends of one node in one session: what it reads, and where it emits.
+
+Rule: an emitted frame carries the epoch and the cause of the frame that made the node emit it, so that a stream keeps
+together and a frame emitted twice is recognised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Dict, List, Set
+
+from reconciler.contract import header as wire
+from reconciler.stream.inbox import Arrival, Inbox
+from reconciler.stream.publisher import Publisher
+from reconciler.stream.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    import logging
+
+    from reconciler.contract.files import Served
+    from reconciler.stream.channel import Domain
+    from reconciler.stream.frame import Frame
+
+
+class Graph:
+    """Opens the ends of one served session; closes all of them, in any order of failure."""
+
+    def __init__(self, domain: Domain, served: Served, *, running: Callable[[], bool], log: logging.Logger) -> None:
+        """Open all ends. `running` False makes a waiting sender give up.
+
+        Raises:
+            TransportError: if iceoryx2 refuses.
+        """
+        self._running = running
+        self._log = log
+        self._unconnected: Set[str] = set()
+        self._outputs: Dict[str, Publisher] = {}
+        self._seq: Dict[str, int] = {}
+        subscribers: List[Subscriber] = []
+        try:
+            for channel in served.outputs:
+                self._outputs[channel.port] = Publisher(domain, channel)
+            subscribers.extend(Subscriber(domain, channel, served.node) for channel in served.inputs)
+            self.inbox = Inbox(subscribers)
+        except BaseException:
+            for publisher in self._outputs.values():
+                publisher.close()
+            for subscriber in subscribers:
+                subscriber.close()
+            raise
+
+    @property
+    def received(self) -> int:
+        """Frames received."""
+        return sum(end.received for end in self.inbox.subscribers)
+
+    @property
+    def sent(self) -> int:
+        """Frames sent."""
+        return sum(end.sent for end in self._outputs.values())
+
+    @property
+    def dropped(self) -> int:
+        """Frames lost on the way here."""
+        return sum(end.dropped for end in self.inbox.subscribers)
+
+    def restart(self) -> None:
+        """Count the frames of a new stream from 0."""
+        self._seq.clear()
+
+    def emit(self, port: str, frame: Frame, *, epoch: int, cause: wire.Cause) -> None:
+        """Send a frame by a port, waiting for as long as the readers need.
+
+        Raises:
+            Closed: if the node is to stop while it waits.
+        """
+        end = self._outputs.get(port)
+        if end is None:
+            self._warn(port)
+            return
+        seq = self._seq.get(port, 0)
+        end.send(frame, epoch=epoch, seq=seq, cause=cause, look=self._running)
+        self._seq[port] = seq + 1
+
+    def emit_everywhere(self, frame: Frame, *, epoch: int, cause: wire.Cause) -> None:
+        """Send a frame by all ports."""
+        for port in self._outputs:
+            self.emit(port, frame, epoch=epoch, cause=cause)
+
+    def look(self) -> None:
+        """Follow what changes without waking anybody. Call about once a second."""
+        self.inbox.renew()
+        for end in self._outputs.values():
+            end.refresh()
+
+    def wake(self) -> None:
+        """Wake the thread that waits here; from any thread."""
+        self.inbox.wake()
+        for end in self._outputs.values():
+            end.wake()
+
+    def close(self) -> None:
+        """Close all ends."""
+        self.inbox.close()
+        for end in self._outputs.values():
+            end.close()
+
+    def _warn(self, port: str) -> None:
+        if port not in self._unconnected:
+            self._unconnected.add(port)
+            known = ", ".join(repr(known) for known in self._outputs)
+            self._log.warning("frames for output %r go nowhere: the pipeline connects %s", port, known)
+
+
+def cause_of(arrival: Arrival, nth: int) -> wire.Cause:
+    """Return the cause of the `nth` frame that is emitted for an arrival."""
+    return wire.Cause(arrival.end, arrival.header.incarnation, arrival.header.position, nth)

@@ -1,0 +1,171 @@
+"""The node runtime: a small reconciler that makes its sessions match its assignments.
+
+It holds `alive` by `flock`, writes `status.json`, and serves each assigned session in a thread of its own.
+
+Rule: `assignments.json` is all it goes by. It looks when the directory changes, and once a second in any case.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type
+
+from reconciler.contract import env, files, lock
+from reconciler.node import code
+from reconciler.node.worker import Worker
+from reconciler.stream.channel import Domain
+from reconciler.stream.errors import StreamError
+from reconciler.stream.watch import Watch
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+STATUS_EVERY_S = 1.0
+"""Counters are written at most this often; a changed state is written at once."""
+
+STOP_TIMEOUT_S = 4.0
+"""Time for the nodes' `cleanup` after SIGTERM; the container is killed a little later."""
+
+EXIT_DONE, EXIT_BROKEN, EXIT_TAKEN = 0, 1, 2
+
+Key = Tuple[str, str]
+
+_log = logging.getLogger("runtime")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an instance is started with."""
+
+    name: str
+    directory: Path
+    node_type: str
+    source: Path
+    shm_root: Path
+    shm_prefix: str
+
+
+def setting_from(environ: Mapping[str, str]) -> Setting:
+    """Read the environment.
+
+    Raises:
+        KeyError: if a variable is missing; with its name.
+    """
+    return Setting(
+        name=environ[env.NODE_NAME],
+        directory=Path(environ[env.NODE_DIR]),
+        node_type=environ[env.NODE_TYPE],
+        source=Path(environ[env.SOURCE_DIR]),
+        shm_root=Path(environ[env.SHM_ROOT]),
+        shm_prefix=environ[env.SHM_PREFIX],
+    )
+
+
+class Runtime:
+    """Serves what is assigned until it is told to end."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Remember what to run."""
+        self._setting = setting
+        self._watch = Watch(setting.directory)
+        self._workers: Dict[Key, Worker] = {}
+        self._generation = ""
+        self._error = ""
+        self._written = files.Status("")
+        self._written_at = 0.0
+        self._stopping = False
+
+    def run(self) -> int:
+        """Serve, and return the exit code."""
+        self._setting.directory.mkdir(parents=True, exist_ok=True)
+        alive = os.open(self._setting.directory / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not lock.take(alive):
+            _log.error("%s is served by another process already: end that one first", self._setting.name)
+            return EXIT_TAKEN
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        self._write_status()
+        try:
+            return self._serve()
+        finally:
+            os.close(alive)
+
+    def _serve(self) -> int:
+        try:
+            kind = code.load(self._setting.node_type, self._setting.source)
+            domain = Domain(self._setting.shm_root, self._setting.shm_prefix, self._setting.name)
+        except (code.CodeError, StreamError, OSError) as error:
+            self._error = str(error)
+            self._write_status()
+            _log.exception("can't start %s", self._setting.name)
+            return EXIT_BROKEN
+        try:
+            while not self._stopping:
+                self._converge(domain, kind)
+                self._write_status()
+                self._watch.wait(STATUS_EVERY_S)
+        finally:
+            self._stop_all()
+            domain.close()
+        return EXIT_DONE
+
+    def _converge(self, domain: Domain, kind: Type[Any]) -> None:
+        """Stop what is not assigned as it runs, start what is assigned and does not run."""
+        assignments = self._assignments()
+        if assignments is None:
+            return
+        wanted = {(served.session, served.node): served for served in assignments.sessions}
+        for key, worker in list(self._workers.items()):
+            if wanted.get(key) != worker.served:
+                worker.stop()
+            if not worker.alive:
+                del self._workers[key]
+        for key, served in wanted.items():
+            if key not in self._workers:
+                self._workers[key] = Worker(domain, served, kind, self._watch.wake)
+                self._workers[key].start()
+        if self._generation != assignments.generation:
+            _log.info("generation %s: %d sessions", assignments.generation, len(wanted))
+            self._generation = assignments.generation
+
+    def _assignments(self) -> Optional[files.Assignments]:
+        """Read the assignments; a file that is missing or damaged changes nothing."""
+        text = files.read_text(self._setting.directory / "assignments.json")
+        return None if text is None else files.parse_assignments(text)
+
+    def _write_status(self) -> None:
+        sessions = tuple(self._workers[key].status() for key in sorted(self._workers))
+        status = files.Status(self._setting.name, self._generation, sessions, self._error)
+        if status == self._written:
+            return
+        news = _without_counters(status) != _without_counters(self._written)
+        if not news and time.monotonic() - self._written_at < STATUS_EVERY_S:
+            return
+        try:
+            files.replace_text(self._setting.directory / "status.json", files.dump(status))
+        except OSError as error:
+            _log.warning("status can't be written, trying again: %s", error)
+            return
+        self._written, self._written_at = status, time.monotonic()
+
+    def _stop_all(self) -> None:
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for worker in self._workers.values():
+            worker.stop()
+        for worker in self._workers.values():
+            worker.join(max(deadline - time.monotonic(), 0.0))
+
+    def _on_signal(self, number: int, _: Optional[FrameType]) -> None:
+        self._stopping = True
+        self._watch.wake()
+        _log.info("%s: ending", signal.Signals(number).name)
+
+
+def _without_counters(status: files.Status) -> Tuple[Any, ...]:
+    sessions = tuple((each.session, each.node, each.state, each.message) for each in status.sessions)
+    return (status.generation, status.error, sessions)
