@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import iceoryx2 as iox
+    from iceoryx2.config import Config
 
 SHM = Path("/dev/shm")  # noqa: S108 - the place where iceoryx2 keeps its segments
 CLEANUP_TIMEOUT_S = 2
+POSITIONS = "positions"
+"""Where readers keep how far they are, below the root directory."""
+
 SWEEPER = "reconciler-sweeper"
 
 Look = tuple[tuple[ShmNode, ...], tuple[ShmService, ...]]
@@ -70,6 +74,18 @@ class Shm:
             node = builder.create(iox.ServiceType.Ipc)
             node.force_remove_service(iox.ServiceName.new(name), getattr(iox.MessagingPattern, pattern))
 
+    def tidy(self) -> None:
+        """Remove the readers' positions in channels that are no more. Its ends do so themselves unless killed."""
+        try:
+            kept = sorted((self._root / POSITIONS).iterdir())
+        except FileNotFoundError:
+            return
+        if kept:
+            there = {service.name for service in self.look()[1]}
+            for path in kept:
+                if path.name.rsplit("@", 1)[0] not in there:
+                    path.unlink(missing_ok=True)
+
     def files(self) -> tuple[int, int]:
         """Return how many files of the instance lie in `/dev/shm`, and their bytes, iceoryx2's own lock left out."""
         sizes = [path.stat().st_size for path in self._segments() if not path.name.endswith(".global_mgmt")]
@@ -90,8 +106,8 @@ class Shm:
         except OSError:
             return False
 
-    def _config(self, iox: ModuleType) -> iox.Config:
-        config = iox.config.default()
+    def _config(self, iox: ModuleType) -> Config:
+        config: Config = iox.config.default()
         config.global_cfg.prefix = iox.FileName.new(self._prefix)
         config.global_cfg.root_path = iox.Path.new(str(self._root))
         return config
