@@ -16,3 +16,14 @@ settings.load_profile("check")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write what the planner says now as the golden text")
+    parser.addoption("--fail-on-skip", action="store_true", help="a test that was skipped has shown nothing: fail")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not session.config.getoption("--fail-on-skip"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line("--fail-on-skip: tests were skipped, see above", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
