@@ -126,7 +126,7 @@ class Sink:
 
     def __init__(self, name: str | None) -> None:
         self._wav = name if name and name.lower().endswith(".wav") else None
-        self._text = open(name, "w", encoding="utf-8") if name and not self._wav else sys.stdout  # noqa: PTH123, SIM115
+        self._text = open(name, "w", encoding="utf-8") if name and not self._wav else sys.stdout  # noqa: PTH123, SIM115 - close() closes it
         self._sound: wave.Wave_write | None = None
 
     def take(self, frame: Frame) -> None:

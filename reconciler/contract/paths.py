@@ -128,4 +128,4 @@ def _default_state(environ: Mapping[str, str]) -> str:
 def _default_runtime(environ: Mapping[str, str]) -> str:
     if os.geteuid() == 0:
         return "/run/reconciler"
-    return f"{environ.get('XDG_RUNTIME_DIR') or f'/tmp/reconciler-{os.geteuid()}'}/reconciler"  # noqa: S108
+    return f"{environ.get('XDG_RUNTIME_DIR') or f'/tmp/reconciler-{os.geteuid()}'}/reconciler"  # noqa: S108 - the uid is in it

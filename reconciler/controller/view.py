@@ -33,7 +33,7 @@ def look(paths: Paths, manifests: Path | None) -> Seen:
         EngineUnavailableError: if the engine does not answer.
     """
     from reconciler.controller.instance import Instance  # noqa: PLC0415 - brings the doors with it
-    from reconciler.plan.plan import plan  # noqa: PLC0415
+    from reconciler.plan.plan import plan  # noqa: PLC0415 - most commands need no plan
 
     with Instance(paths, manifests) as instance:
         desired, observed = instance.load(), instance.look()

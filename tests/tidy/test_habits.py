@@ -1,0 +1,79 @@
+"""Habits of the house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.tree import files, modules, text, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+VAGUE = re.compile(r"(manager|handler|helper|util)s?$")
+
+WELL_KNOWN = frozenset(
+    {
+        "docker.io",  # Debian's package of the engine
+        "json-schema.org",  # the name of a JSON Schema dialect
+        "keepachangelog.com",
+        "localhost",
+        "semver.org",
+        "www.apache.org",  # the licence
+    }
+)
+"""Host names that may stand in a file: none of them is ever asked for anything by this project."""
+
+URL_HOST = re.compile(r"\b(?:https?|ftp|oci|docker)://(?:[^\s/@]+@)?(\[?[\w.:-]+\]?)")
+BARE_HOST = re.compile(r"(?<![\w./@-])((?:[a-z0-9-]+\.)+(?:io|org|com|net|cloud))(?![\w(-]|\.\w)")
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_a_module_says_what_it_owns(path: Path) -> None:
+    assert not text(path).strip() or ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", modules("reconciler"), ids=str)
+def test_no_vague_names(path: Path) -> None:
+    defined = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    names = [path.stem, *(node.name for node in ast.walk(tree(path)) if isinstance(node, defined))]
+    assert [name for name in names if VAGUE.search(name.lower())] == []
+
+
+def hosts(words: str) -> Iterator[str]:
+    for match in URL_HOST.finditer(words):
+        yield match[1].rpartition(":")[0] or match[1]
+    yield from (match[1] for match in BARE_HOST.finditer(words))
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_no_host_of_a_registry_or_mirror_is_written_down(path: Path) -> None:
+    unknown = {host for host in hosts(text(path)) if host not in WELL_KNOWN and not host.startswith("127.0.0.")}
+    assert unknown == set()
+
+
+def test_hosts_are_seen() -> None:
+    # Put together here, since written out they would be found in this very file.
+    dot = "."
+    for host in (f"pypi{dot}org", f"registry{dot}example{dot}com", f"ghcr{dot}io"):
+        assert list(hosts(f"FROM {host}/library/python")) == [host]
+        assert list(hosts(f"pip install -i {'https:'}//{host}/simple x")) == [host]
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_every_silenced_rule_has_a_reason(path: Path) -> None:
+    bare = re.compile(r"#\s*(noqa(?!: [A-Z0-9, ]+ - \S))")
+    assert [line for line in text(path).splitlines() if bare.search(line)] == []
+
+
+SLEEPLESS = [path for path in modules("tests") if path.parts[1] in {"unit", "golden", "property", "sim", "tidy"}]
+
+
+@pytest.mark.parametrize("path", SLEEPLESS, ids=str)
+def test_no_test_sleeps(path: Path) -> None:
+    called = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    assert [call.lineno for call in called if getattr(call, "attr", getattr(call, "id", "")) == "sleep"] == []
