@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +13,7 @@ from reconciler.contract import labels
 from reconciler.engine import containers, streams
 from reconciler.engine.build import build
 from reconciler.engine.calls import Calls
-from reconciler.engine.errors import CONFLICT, NOT_FOUND, refused, status_of, translated
+from reconciler.engine.errors import CONFLICT, DEFAULT_SOCKET, NOT_FOUND, refused, status_of, translated
 from reconciler.model.errors import EngineError, NameTakenError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Engine:
         """
         with translated("tell its version"):
             options = docker.utils.kwargs_from_env()
+            _knock(options.get("base_url", DEFAULT_SOCKET), timeout_s)
             client = docker.APIClient(version="auto", timeout=min(timeout_s, CONNECT_TIMEOUT_S), **options)
         client.timeout = timeout_s
         return cls(client)
@@ -197,6 +199,18 @@ def _gone_is_success() -> Iterator[None]:
     except APIError as error:
         if status_of(error) != NOT_FOUND:
             raise
+
+
+def _knock(url: str, timeout_s: float) -> None:
+    """Connect to a local socket and hang up: docker-py hides the system's error in layers and leaves its own open.
+
+    Raises:
+        OSError: if nobody answers.
+    """
+    if url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(timeout_s)
+            knocking.connect("/" + url.removeprefix("unix://").lstrip("/"))
 
 
 def _default_tag(reference: str) -> str | None:

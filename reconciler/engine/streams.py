@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +50,19 @@ class LogLines(Iterator[LogLine]):
 
         Source: Docker Engine API 1.41, ContainerAttach, "Stream format".
         """
-        parts: dict[Stream, str] = {}
+        parts: dict[Stream, tuple[int, str]] = {}
         while len(header := response.raw.read(_HEADER_BYTES)) == _HEADER_BYTES:
             content = response.raw.read(int.from_bytes(header[4:], "big"))
             stream = _STREAMS.get(header[0], "stdout")
             stamp, _, text = content.decode("utf-8", errors="replace").partition(" ")
-            parts[stream] = parts.get(stream, "") + text
-            if not text.endswith("\n") and len(parts[stream]) < _LONGEST_LINE:
-                continue  # the engine cuts long lines; the rest follows
-            yield LogLine(nanoseconds(stamp), stream, parts.pop(stream).rstrip("\r\n"))
+            begun_ns, before = parts.pop(stream, (nanoseconds(stamp), ""))
+            if not text.endswith("\n") and len(before) + len(text) < _LONGEST_LINE:
+                parts[stream] = (begun_ns, before + text)  # the engine cuts long lines; the rest follows
+                continue
+            yield LogLine(begun_ns, stream, (before + text).rstrip("\r\n"))
+        for stream, (begun_ns, text) in parts.items():
+            yield LogLine(begun_ns, stream, text)
+        response.close()
 
 
 def container_output(
@@ -87,7 +91,8 @@ def container_output(
         stream=True,
         timeout=(client.timeout, None if follow else client.timeout),
     )
-    response.raise_for_status()
+    with closing_on_error(response):
+        response.raise_for_status()
     return LogLines(response)
 
 
@@ -116,6 +121,16 @@ class Events(Iterator[str]):
             return True
         attributes = event.get("Actor", {}).get("Attributes", {})
         return bool(attributes.get(labels.INSTANCE) == self._instance)
+
+
+@contextmanager
+def closing_on_error(response: requests.Response) -> Iterator[None]:
+    """Let go of a response's connection when it is of no use."""
+    try:
+        yield
+    except BaseException:
+        response.close()
+        raise
 
 
 def _close(stream: CancellableStream) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler import engine as door
+from reconciler.contract import labels
 from tests.support.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from reconciler.engine.client import Engine
 
 
 @pytest.fixture
@@ -20,3 +25,30 @@ def place() -> Iterator[Place]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """A door to the real engine."""
+    found = door.connect()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def instance(engine: Engine) -> Iterator[str]:
+    """An instance's name; what carries its label on the engine is removed afterwards."""
+    name = f"test-{secrets.token_hex(3)}"
+    yield name
+    client = engine.client
+    mine = {"label": f"{labels.INSTANCE}={name}"}
+    for container in client.containers(all=True, filters=mine):
+        client.remove_container(container["Id"], v=True, force=True)
+    for image in client.images(filters=mine):
+        client.remove_image(image["Id"], force=True)
+
+
+@pytest.fixture(params=["3.11"])
+def base(request: pytest.FixtureRequest) -> str:
+    """The reference of a base image that `hack/base-images` provides."""
+    return f"python:{request.param}-slim"
