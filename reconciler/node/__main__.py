@@ -22,7 +22,7 @@ def main() -> int:
     try:
         setting = setting_from(os.environ)
     except KeyError as error:
-        logging.getLogger("runtime").error("%s is not set: the controller sets it", error.args[0])  # noqa: TRY400
+        logging.getLogger("runtime").error("%s is not set: the controller sets it", error.args[0])  # noqa: TRY400 - the trace says no more
         return EXIT_BROKEN
     return Runtime(setting).run()
 

@@ -1,3 +1,5 @@
+"""A fresh instance for each test of the data plane."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

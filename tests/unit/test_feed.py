@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from reconciler.stream.frame import Audio, Bytes, Error, Json, Tensor, Text
 
 from reconciler.cli.feed import Sink, frames, shown
+from reconciler.stream.frame import Audio, Bytes, Error, Json, Tensor, Text
 
 if TYPE_CHECKING:
     from pathlib import Path

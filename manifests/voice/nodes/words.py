@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pocketsphinx import Decoder
+
 from reconciler.node import Audio, EndOfStream, Node, Text
 
 RATE = 16_000
