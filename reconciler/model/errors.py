@@ -67,6 +67,13 @@ class ShmError(ReconcilerError):
     reason = "SharedMemoryError"
 
 
+class StateError(ReconcilerError):
+    """The state directory can't be read or written."""
+
+    retryable = True
+    reason = "StateUnavailable"
+
+
 class SourceError(ReconcilerError):
     """Node source can't be read or snapshotted."""
 
