@@ -1,0 +1,151 @@
+"""The one entry: `Loader.load()` returns desired state, whatever lies in the manifests' directory.
+
+Rule: nothing is removed because something could not be seen. A directory that is missing, unreadable, or empty at the
+first look leaves the last good set going; one that becomes empty under our eyes, being the same directory, means it.
+Loading writes nothing; `keep` does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from reconciler.load import leases
+from reconciler.load.files import Found, Look, look
+from reconciler.load.merge import Merged, merge, world
+from reconciler.load.reading import Reader
+from reconciler.load.resolve import resolve, source_dirs
+from reconciler.load.sources import Sources
+from reconciler.load.store import Known, Store
+from reconciler.model.desired import Desired, Diagnostic
+from reconciler.model.manifest import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.contract.paths import Paths
+    from reconciler.load.reading import Said
+    from reconciler.load.store import Entry
+
+EMPTY = "there are no manifests (*.yaml, *.yml) here"
+HINT = "nothing is removed; to remove what is not wanted any more, start with --allow-empty"
+
+
+class Loader:
+    """Loads the manifests at one place, a directory or a file, and the leases of one instance.
+
+    Without `paths` there are neither leases nor last good versions. Without `manifests` the last good versions are all
+    there is.
+    """
+
+    def __init__(self, paths: Paths | None, manifests: Path | None, *, allow_empty: bool = False) -> None:
+        self._manifests = manifests
+        # Not resolved: a link that is swapped stays the same place.
+        self._root = None if manifests is None else os.path.abspath(manifests)  # noqa: PTH100
+        self._allow_empty = allow_empty
+        self._leases = paths.sessions if paths else None
+        self._store = Store(paths.manifests) if paths else None
+        self._reader = Reader()
+        self._sources = Sources()
+        self._stored: Known | None = None
+        self._known: dict[str, Entry] = {}
+        self._seen = (0, 0)
+        self.stale_leases: tuple[Path, ...] = ()
+        """Files of leases that nobody holds any more, as of the last look."""
+
+    def load(self) -> Desired:
+        """Return desired state as of now. Never raises for what it finds."""
+        damaged = self._remember()
+        held = leases.look(self._leases) if self._leases else leases.Leases()
+        self.stale_leases = held.stale
+        merged, complete, extra = self._files()
+        wrong = [*extra, *held.diagnostics, *self._damaged(damaged, merged)]
+        desired = world(
+            Merged(merged.entries, (*merged.diagnostics, *wrong), merged.complete),
+            leases=held.sessions,
+            complete=complete and held.complete and not self._damaged(damaged, merged),
+        )
+        # What lies under another place was converged to earlier; it is forgotten once this place is seen whole.
+        others = {} if desired.complete else {key: e for key, e in self._known.items() if not self._is_here(key)}
+        self._known = {**others, **merged.entries}
+        return desired
+
+    def keep(self) -> None:
+        """Write down the versions that counted in the last look.
+
+        Raises:
+            StateError: if the state directory can't be written.
+        """
+        if self._store is None or self._stored is None:
+            return
+        self._store.save(self._stored.entries, self._known)
+        self._stored = self._store.read() if self._stored.damaged else Known(dict(self._known))
+
+    def held_leases(self) -> frozenset[str]:
+        """Return the names of the leases that are held at this moment; cheap enough to ask several times a second."""
+        return leases.held(self._leases) if self._leases else frozenset()
+
+    def _remember(self) -> tuple[Path, ...]:
+        """Read the last good versions at the first look; return what of them is damaged."""
+        if self._stored is None:
+            self._stored = self._store.read() if self._store else Known({})
+            self._known = dict(self._stored.entries)
+        return self._stored.damaged
+
+    def _damaged(self, damaged: tuple[Path, ...], merged: Merged) -> list[Diagnostic]:
+        """Report last good versions that can't be read, but those that a good file replaces."""
+        if self._store is None:
+            return []
+        replaced = {self._store.place(key) for key in merged.entries}
+        said = "this last good version of a manifest is damaged, so nothing is removed; delete it if it is not needed"
+        return [Diagnostic(Origin(str(path)), said) for path in damaged if path not in replaced]
+
+    def _is_here(self, key: str) -> bool:
+        return self._root is None or _below(key, self._root)
+
+    def _files(self) -> tuple[Merged, bool, list[Diagnostic]]:
+        """Return what counts of the manifests, whether all of them could be seen, and what is wrong with the place."""
+        if self._manifests is None:
+            return Merged(dict(self._known)), True, []
+        found = look(self._manifests)
+        here = {key: entry for key, entry in self._known.items() if self._is_here(key)}
+        why = self._distrust(found)
+        if why:
+            return merge((), here, here), False, [Diagnostic(Origin(found.shown), why)]
+        self._sources.begin()
+        read = self._manifests_among(found.files, here)
+        lost = {key: e for key, e in here.items() if any(_below(key, place) for place, _, _ in found.lost)}
+        merged = merge([resolve(said, self._sources) for said in read], here, lost)
+        wrong = [Diagnostic(Origin(shown), reason) for _, shown, reason in found.lost]
+        return merged, not found.lost, wrong
+
+    def _distrust(self, found: Look) -> str:
+        """Say why what was found is not taken for the user's wish; nothing if it is."""
+        if found.state == "unreadable":
+            return found.why
+        if found.files or found.lost:
+            self._seen = found.identity
+            return ""
+        if found.identity == self._seen != (0, 0):
+            return ""  # it became empty under our eyes
+        if found.state == "missing":
+            return f"{found.why}; nothing is removed" if self._store else found.why
+        if self._allow_empty:
+            return ""
+        return f"{EMPTY}, so {HINT}" if self._store else EMPTY
+
+    def _manifests_among(self, files: tuple[Found, ...], here: Mapping[str, Entry]) -> list[Said]:
+        """Read files, and leave out the YAML that belongs to node source."""
+        read = self._reader.read(files, here)
+        code = {directory for said in read for directory in source_dirs(said)}
+        return [said for said in read if not any(_below(said.found.real, directory) for directory in code)]
+
+
+def check(path: Path) -> Desired:
+    """Return what the manifests at a path say, and everything wrong with them, without any earlier version."""
+    return Loader(None, path).load()
+
+
+def _below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory.rstrip('/')}/")
