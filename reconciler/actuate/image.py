@@ -26,7 +26,7 @@ TOOLS = "/opt/reconciler/build"
 LEAST_GLIBC = "2.34"
 """iceoryx2's wheel is manylinux_2_34."""
 
-CHANGES = ("ENTRYPOINT []", 'CMD ["python", "-m", "reconciler.node"]', "WORKDIR /", "HEALTHCHECK NONE")
+CHANGES = ('CMD ["python", "-m", "reconciler.node"]', "WORKDIR /", "HEALTHCHECK NONE")
 
 
 def recipe(image: EnvImage, site: Site) -> Recipe:

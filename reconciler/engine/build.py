@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 LONGEST_STAGE_S = 3600.0
 WAIT_TIMEOUT_S = 60.0
 KEPT_LINES = 40
+NOT_EXECUTED = 127
+"""Exit code of the init process where it can't execute the command. Source: tini, as the shells have it."""
+
 STEP_MARK = "::step "
 """A line of a stage's output that begins like this says which step comes now."""
 
@@ -123,8 +126,8 @@ class _Building:
             created = self._client.create_container(
                 self._base,
                 name=recipe.name,
-                entrypoint=list(self._stage.command),
-                command=[],
+                entrypoint=[""],  # the engine's way to say "none", which the commit then keeps
+                command=list(self._stage.command),
                 user="0:0",
                 working_dir="/",
                 labels={labels.INSTANCE: recipe.instance, labels.KIND: labels.KIND_BUILD},
@@ -139,12 +142,11 @@ class _Building:
         return str(created["Id"])
 
     def _run(self, container: str) -> None:
+        cant = f"{self._recipe.tag}: {self._stage.title}: the base image can't run {self._stage.command[0]}"
         try:
             self._client.start(container)
         except APIError as error:
-            program = self._stage.command[0]
-            msg = f"{self._recipe.tag}: {self._stage.title}: the base image can't run {program}: {error.explanation}"
-            raise BuildError(msg) from error
+            raise BuildError(f"{cant}: {error.explanation}") from error
         kill = threading.Timer(LONGEST_STAGE_S, self._kill, (container,))
         kill.start()
         began_s = time.monotonic()
@@ -153,6 +155,8 @@ class _Building:
             code = int(self._client.wait(container, timeout=WAIT_TIMEOUT_S)["StatusCode"])
         finally:
             kill.cancel()
+        if code == NOT_EXECUTED and step == self._stage.title:
+            raise BuildError(f"{cant}: {_telling(kept)}", log="\n".join(kept))
         if code:
             said = f"not done after {LONGEST_STAGE_S:.0f} s" if time.monotonic() - began_s > LONGEST_STAGE_S else ""
             msg = f"{self._recipe.tag}: {step} failed (exit code {code}): {said or _telling(kept)}"

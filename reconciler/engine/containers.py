@@ -51,6 +51,7 @@ def options(spec: ContainerSpec) -> dict[str, Any]:
     """Return the options of a container besides its host side."""
     return {
         "name": spec.name,
+        "entrypoint": [""],  # the engine's way to say "none": the command is whole, whatever the image says
         "command": list(spec.command),
         "user": spec.user,
         "environment": dict(spec.environment),
