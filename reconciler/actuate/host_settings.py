@@ -25,6 +25,8 @@ NETWORK_KEYS = ("index-url", "extra-index-url", "find-links", "trusted-host", "p
 CERTIFICATE_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
+SYSTEM_FILES = (Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"))
+
 _LOCATIONS = {"index-url", "extra-index-url", "find-links"}
 
 
@@ -77,9 +79,9 @@ def _pip_files(environ: Mapping[str, str]) -> Iterable[Path]:
     named = environ.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return
-    for base in reversed((environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")):
+    for base in reversed([base for base in environ.get("XDG_CONFIG_DIRS", "").split(":") if base]):
         yield Path(base, "pip", "pip.conf")
-    yield Path("/etc/pip.conf")
+    yield from SYSTEM_FILES
     home = Path(environ.get("HOME") or "/nonexistent")
     yield home / ".pip" / "pip.conf"
     yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"

@@ -5,11 +5,9 @@ Rule: a damaged document counts as missing, so that it is written anew; a direct
 
 from __future__ import annotations
 
-import fcntl
-import os
 from typing import TYPE_CHECKING
 
-from reconciler.contract import files
+from reconciler.contract import files, lock
 from reconciler.model.errors import FilesError
 from reconciler.model.observed import NodeFiles
 
@@ -48,30 +46,8 @@ def _node(directory: Path) -> NodeFiles:
         name=directory.name,
         assignments=files.parse_assignments(files.read_text(directory / "assignments.json") or ""),
         status=files.parse_status(files.read_text(directory / "status.json") or ""),
-        alive=is_held(directory / "alive"),
+        alive=lock.held(directory / "alive"),
     )
-
-
-def is_held(path: Path) -> bool:
-    """Whether a living program holds a file's lock. The kernel drops it when the program dies.
-
-    The probe asks for a shared lock without waiting: two probes at once never take each other for a holder.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        msg = f"can't read {path}: {error.strerror}"
-        raise FilesError(msg) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(handle)
 
 
 def _entries(directory: Path) -> list[Path]:

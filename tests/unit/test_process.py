@@ -1,0 +1,165 @@
+"""Host processes, with real ones: found by their arguments, told apart by their start, ended for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.model.errors import ProcessError
+from reconciler.model.instance import ProcessSpec
+from reconciler.process import HostProcesses, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model.observed import Process
+
+STAY = "import signal; open(ready, 'w').close(); signal.pause()"
+STUBBORN = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open(ready, 'w').close()\nwhile True: signal.pause()"
+)
+TELL = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.getsid(0) == os.getpid()])); "
+
+
+@dataclass(slots=True)
+class Yard:
+    """Starts stand-ins for nodes, which say over a pipe in the file system when they are up."""
+
+    place: Path
+    instance: str = field(default_factory=lambda: f"test-{secrets.token_hex(3)}")
+    door: HostProcesses = field(default_factory=HostProcesses)
+
+    def spec(
+        self, program: str, *, hashed: str = "0123456789ab", environment: tuple[tuple[str, str], ...] = ()
+    ) -> ProcessSpec:
+        name = f"rc-{self.instance}-{hashed}"
+        program = f"ready = {str(self.place / hashed)!r}\n{program}"
+        return ProcessSpec(
+            name=name,
+            argv=(sys.executable, "-c", program, "-m", "reconciler.node", "--instance", self.instance, "--name", name),
+            environment=environment,
+            log_path=str(self.place / "logs" / f"{name}.log"),
+        )
+
+    def start(self, program: str = STAY, *, hashed: str = "0123456789ab") -> Process:
+        """Start a stand-in and wait until it is up."""
+        os.mkfifo(self.place / hashed)
+        spec = self.spec(program, hashed=hashed)
+        self.door.start(spec)
+        (self.place / hashed).read_text()
+        return next(found for found in self.door.list(self.instance) if found.name == spec.name)
+
+    def log(self, spec: ProcessSpec) -> str:
+        return Path(spec.log_path).read_text()
+
+    def end(self, spec: ProcessSpec) -> None:
+        """Wait for a process that ends by itself."""
+        (child,) = self.door._children.values()
+        child.wait(timeout=30)
+        assert self.door.list(self.instance) == ()
+        assert spec.name in self.door.exit_codes
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    made = Yard(tmp_path)
+    yield made
+    for found in made.door.list(made.instance):
+        made.door.stop(found.pid, found.started, timeout_s=0)
+
+
+def test_started_process_is_found_by_any_controller(yard: Yard) -> None:
+    found = yard.start()
+    assert HostProcesses().list(yard.instance) == (found,)
+    assert (found.name, found.started) == (f"rc-{yard.instance}-0123456789ab", table.started_at(found.pid))
+
+
+def test_instance_whose_name_begins_alike_is_another(yard: Yard) -> None:
+    yard.start()
+    assert yard.door.list(yard.instance[:-1]) == ()
+    assert yard.door.list(f"{yard.instance}-0123456789ab") == ()
+
+
+def test_list_is_by_name(yard: Yard) -> None:
+    names = [yard.start(hashed=hashed).name for hashed in ("cccccccccccc", "aaaaaaaaaaaa", "bbbbbbbbbbbb")]
+    assert [found.name for found in yard.door.list(yard.instance)] == sorted(names)
+
+
+def test_start_twice_runs_once(yard: Yard) -> None:
+    found = yard.start()
+    yard.door.start(yard.spec(STAY))
+    assert yard.door.list(yard.instance) == (found,)
+
+
+def test_process_is_on_its_own_and_in_a_clean_environment(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_SHELL", "1")
+    spec = yard.spec(TELL, environment=(("RECONCILE_NODE_NAME", "x"),))
+    yard.door.start(spec)
+    yard.end(spec)
+    environment, directory, leads_session = json.loads(yard.log(spec))
+    assert environment["RECONCILE_NODE_NAME"] == "x"
+    assert environment["PATH"] == os.environ["PATH"]
+    assert "SECRET_OF_THE_SHELL" not in environment
+    assert (directory, leads_session) == ("/", True)
+
+
+def test_output_is_appended(yard: Yard) -> None:
+    spec = yard.spec("import sys; print('out', flush=True); sys.exit('err')")
+    for _ in range(2):
+        yard.door.start(spec)
+        yard.end(spec)
+    assert yard.log(spec).splitlines() == ["out", "err"] * 2
+    assert yard.door.exit_codes == {spec.name: 1}
+
+
+def test_stop_ends_and_leaves_no_zombie(yard: Yard) -> None:
+    found = yard.start()
+    yard.door.stop(found.pid, found.started, timeout_s=30)
+    assert yard.door.list(yard.instance) == ()
+    assert yard.door.exit_codes == {found.name: -signal.SIGTERM}
+    assert not Path(f"/proc/{found.pid}").exists()
+
+
+def test_stop_kills_what_does_not_listen(yard: Yard) -> None:
+    found = yard.start(STUBBORN)
+    yard.door.stop(found.pid, found.started, timeout_s=0.05)
+    assert yard.door.exit_codes == {found.name: -signal.SIGKILL}
+
+
+def test_stop_of_what_has_ended_is_success(yard: Yard) -> None:
+    found = yard.start()
+    for _ in range(2):
+        yard.door.stop(found.pid, found.started, timeout_s=30)
+
+
+def test_stop_leaves_a_later_process_with_the_same_pid_alone(yard: Yard) -> None:
+    found = yard.start()
+    yard.door.stop(found.pid, f"{int(found.started) - 1}", timeout_s=0)
+    assert yard.door.list(yard.instance) == (found,)
+
+
+def test_zombie_of_another_controller_is_not_alive(yard: Yard) -> None:
+    found = yard.start()
+    os.kill(found.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, found.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now: its parent has not reaped it
+    assert HostProcesses().list(yard.instance) == ()
+
+
+def test_program_that_is_not_there_says_so(yard: Yard) -> None:
+    spec = ProcessSpec("rc-x-1", ("/nowhere/python", "-m", "reconciler.node"), (), str(yard.place / "log"))
+    with pytest.raises(ProcessError, match=r"can't start rc-x-1 .*No such file.*/nowhere/python"):
+        yard.door.start(spec)
+
+
+def test_process_table_that_can_t_be_read_is_no_empty_world(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "PROC", yard.place / "nowhere")
+    with pytest.raises(ProcessError, match="can't read the process table"):
+        yard.door.list(yard.instance)
