@@ -35,6 +35,9 @@ RETRY_LOOK_S = 1.0
 LEAST_GAP_S = 0.01
 """Pause between passes, in which wake-ups gather."""
 
+POLL_S = 0.1
+"""Pause between passes of a convergence that is to end: it is short, so it asks instead of listening."""
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -108,7 +111,7 @@ class Loop:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 return False
-            self._rest(min(wait_s, left_s))
+            self._rest(min(wait_s, left_s, POLL_S))
         return False
 
     @property

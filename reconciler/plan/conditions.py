@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Desired
     from reconciler.model.manifest import Node, Pipeline
     from reconciler.model.memory import Memory
+    from reconciler.model.observed import Container
     from reconciler.plan.assignment import Placement
     from reconciler.plan.facts import Facts
     from reconciler.plan.patience import Patience
@@ -177,18 +178,23 @@ def _failed_step(view: View, instance: NodeInstance) -> Problem | None:
 def _ended_problem(view: View, instance: NodeInstance) -> Problem | None:
     name = instance.name
     container = view.facts.containers.get(name)
-    ended = container is not None and container.state == "exited"
     key = f"container/{name}" if container else f"process/{name}"
     starts = view.memory.starts.get(key)
-    if not ended and (view.facts.runs(name) or starts is None or container):
-        return None
-    code = f"exit code {container.exit_code}" if container else "it is gone"
-    said = _last_words(view, name)
-    if container is not None and is_finished(container, instance):
-        return ("Ended", f"{code}{said}; its restart policy leaves it so")
-    if starts is not None and starts.count >= CRASH_LOOP_AFTER:
-        return ("CrashLoop", f"{code}{said}; started {starts.count} times, will be started again")
-    return ("Restarting", f"{code}{said}; will be started again")
+    count = starts.count if starts else 0
+    said = _how_it_ended(container) + _last_words(view, name)
+    if container is not None and container.state == "exited" and is_finished(container, instance):
+        return ("Ended", f"{said}; its restart policy leaves it so")
+    if count >= CRASH_LOOP_AFTER:
+        return ("CrashLoop", f"{said}; started {count} times, and again after a while")
+    if count > 1 or (container is not None and container.state == "exited") or (count and not view.facts.runs(name)):
+        return ("Restarting", f"{said}; is started again")
+    return None
+
+
+def _how_it_ended(container: Container | None) -> str:
+    if container is None or container.exit_code is None:
+        return "ended"
+    return f"ended with exit code {container.exit_code}"
 
 
 def _is_done(view: View, name: str) -> bool:
