@@ -142,12 +142,19 @@ class Engine:
             self._client.remove_container(container, v=True)
 
     def pull(self, reference: str) -> None:
-        """Get an image from its registry."""
-        with self._write(f"pull {reference}"):
-            for line in self._client.pull(reference, tag=_default_tag(reference), stream=True, decode=True):
-                if "error" in line:
-                    msg = f"the engine can't pull {reference}: {line['error']}"
-                    raise EngineError(msg, reason="PullFailed")
+        """Get an image from its registry.
+
+        Raises:
+            EngineError: with reason `PullFailed`, whatever the registry or the way to it said.
+        """
+        what = f"pull {reference}"
+        with self._write(what):
+            try:
+                for line in self._client.pull(reference, tag=_default_tag(reference), stream=True, decode=True):
+                    if "error" in line:
+                        raise EngineError(f"the engine can't {what}: {line['error']}", reason="PullFailed")
+            except APIError as error:
+                raise refused(what, error, reason="PullFailed") from error
 
     def build(self, recipe: Recipe, say: Callable[[str], None]) -> None:
         """Make and tag an image; `say` gets its output line by line. A failure leaves nothing half-made.

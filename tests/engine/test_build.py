@@ -183,6 +183,14 @@ def test_system_packages_are_installed_and_lists_removed(shop: Workshop) -> None
     assert shop.run(wish, "ls", "/var/lib/apt/lists") == ""
 
 
+def test_image_that_goes_takes_its_unnamed_stage_along(shop: Workshop) -> None:
+    wish = shop.wish("3.11", packages=("flatbuffers",))
+    shop.build(wish)
+    assert len(shop.leftovers()) == 2, "the image and the stage below it"
+    shop.engine.remove_image(shop.id_of(wish.tag))
+    assert shop.leftovers() == []
+
+
 def test_package_that_is_not_there_names_the_step_and_leaves_nothing(shop: Workshop) -> None:
     with pytest.raises(BuildError) as caught:
         shop.build(shop.wish("3.11", packages=("numpy==0.0.1",)))

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import engine as door
-from reconciler.contract import labels
+from reconciler.actuate.files import prepare, write_assignments
+from reconciler.contract import labels, names
+from reconciler.contract.files import Assignments
 from reconciler.model.errors import EngineError, EngineUnavailableError
-from reconciler.model.manifest import Limits, Volume
+from reconciler.model.instance import EnvImage
+from reconciler.model.manifest import Docker, Limits, Node, Pipeline, Source, Volume
+from reconciler.model.observed import Site
+from reconciler.plan.container import container_spec
 from tests.support.engine_checks import STAY, EngineChecks, Rig
 
 if TYPE_CHECKING:
@@ -58,6 +63,23 @@ def rig(engine: Engine, instance: str, base: str) -> Iterator[Rig]:
     hand = RealHand(engine, base)
     yield Rig(engine, instance, base, hand)
     hand.tidy()
+
+
+def site_below(place: Path, instance: str) -> Site:
+    """Return an instance's place on the host."""
+    return Site(
+        instance=instance,
+        uid=1234,
+        gid=5678,
+        python="python",
+        nodes_dir=str(place / "run" / "nodes"),
+        sources_dir=str(place / "state" / "sources"),
+        logs_dir=str(place / "state" / "logs"),
+        shm_root=str(place / "run" / "iox2"),
+        shm_prefix="p_",
+        runtime_version="1",
+        version="1",
+    )
 
 
 def shell(rig: Rig, text: str) -> str:
@@ -158,6 +180,42 @@ class TestRealEngine(EngineChecks):
         image = engine.client.commit(found.id, f"reconciler-test/{rig.instance}:1", changes=changes)["Id"]
         engine.client.create_container(image, name=f"{rig.instance}-person", command=["true"])
         assert [container.name for container in rig.engine.list_containers(rig.instance)] == [found.name]
+
+    def test_image_of_no_registry_can_t_be_pulled(self, rig: Rig) -> None:
+        with pytest.raises(EngineError, match=r"can't pull registry\.invalid/nothing:1") as caught:
+            rig.engine.pull("registry.invalid/nothing:1")
+        assert (caught.value.reason, caught.value.retryable) == ("PullFailed", True)
+
+    def test_node_container_has_the_paths_and_limits_it_needs_and_no_other(
+        self, rig: Rig, engine: Engine, tmp_path: Path
+    ) -> None:
+        """FR-005 and FR-014, from the manifest's words to the engine's."""
+        site = site_below(tmp_path, rig.instance)
+        limits = Limits(memory_bytes=64 << 20, nano_cpus=250_000_000, pids=16)
+        docker = Docker("3.11", limits=limits, volumes=(Volume(str(tmp_path), "/models", read_only=True),))
+        node = Node("speech", "speech:Detect", Source(str(tmp_path), "d" * 64), docker=docker)
+        image = EnvImage(rig.image, "e" * 64, rig.image, "sha256:b", "3.11", (), (), "1")
+        wish = container_spec(
+            node, docker, pipeline=Pipeline("voice", "1", (node,)), image=image, site=site, hashed="f" * 64
+        )
+        prepare(site)
+        write_assignments(site, Assignments(wish.name, "g"))
+        (tmp_path / "state" / "sources" / ("d" * 64)).mkdir()
+        rig.engine.create(wish)
+        found = engine.client.inspect_container(rig.one().id)
+        assert {(mount["Type"], mount["Source"], mount["Destination"], mount["RW"]) for mount in found["Mounts"]} == {
+            ("bind", "/dev/shm", "/dev/shm", True),
+            ("bind", site.shm_root, site.shm_root, True),
+            ("bind", f"{site.nodes_dir}/{wish.name}", names.CONTAINER_NODE_DIR, True),
+            ("bind", f"{site.sources_dir}/{'d' * 64}", names.CONTAINER_SOURCE_DIR, False),
+            ("bind", str(tmp_path), "/models", False),
+        }
+        host = found["HostConfig"]
+        assert (host["Memory"], host["MemorySwap"]) == (64 << 20, 64 << 20)
+        assert (host["NanoCpus"], host["PidsLimit"]) == (250_000_000, 16)
+        assert (host["Binds"], host["Privileged"], host["Devices"] or None) == (None, False, None)
+        assert host["IpcMode"] == "private"
+        assert found["Config"]["User"] == f"{site.uid}:{site.gid}"
 
     def test_device_without_its_runtime_says_so(self, rig: Rig) -> None:
         rig.engine.create(replace(rig.spec(), gpus=1))
