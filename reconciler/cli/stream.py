@@ -47,7 +47,6 @@ def _open(options: Namespace) -> Session:
         timeout_s=options.timeout,
         raise_errors=False,
         instance=options.instance,
-        state_dir=options.state_dir,
         runtime_dir=options.runtime_dir,
     )
 
