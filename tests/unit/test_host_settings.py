@@ -34,10 +34,10 @@ def test_bare_host_has_nothing_to_hand_over(home: Path) -> None:
 
 def test_variables_win_over_files(home: Path) -> None:
     (home / ".pip").mkdir()
-    (home / ".pip" / "pip.conf").write_text("[global]\nindex-url = https://file.example/simple\ntimeout = 7\n")
-    environ = {"HOME": str(home), "PIP_INDEX_URL": "https://variable.example/simple", "PIP_RETRIES": ""}
+    (home / ".pip" / "pip.conf").write_text("[global]\nindex-url = https://127.0.0.1/simple\ntimeout = 7\n")
+    environ = {"HOME": str(home), "PIP_INDEX_URL": "https://127.0.0.2/simple", "PIP_RETRIES": ""}
     found = settings.host_settings(environ)
-    assert dict(found.pip) == {"index-url": "https://variable.example/simple", "timeout": "7"}
+    assert dict(found.pip) == {"index-url": "https://127.0.0.2/simple", "timeout": "7"}
 
 
 def test_install_section_and_older_spellings_are_read(home: Path) -> None:
@@ -50,10 +50,10 @@ def test_install_section_and_older_spellings_are_read(home: Path) -> None:
 def test_places_on_this_host_are_left_out(home: Path) -> None:
     environ = {
         "HOME": str(home),
-        "PIP_EXTRA_INDEX_URL": "file:///srv/simple https://one.example/simple",
+        "PIP_EXTRA_INDEX_URL": "file:///srv/simple https://127.0.0.1/simple",
         "PIP_FIND_LINKS": "/srv/wheels",
     }
-    assert dict(settings.host_settings(environ).pip) == {"extra-index-url": "https://one.example/simple"}
+    assert dict(settings.host_settings(environ).pip) == {"extra-index-url": "https://127.0.0.1/simple"}
 
 
 def test_settings_that_say_what_to_install_are_left_out(home: Path) -> None:
@@ -72,24 +72,24 @@ def test_certificates_that_are_not_there_are_none(home: Path) -> None:
 
 
 def test_proxies_are_found_in_either_case(home: Path) -> None:
-    found = settings.host_settings({"HOME": str(home), "HTTPS_PROXY": "http://p.example:1", "no_proxy": "x"})
-    assert dict(found.proxies) == {"https_proxy": "http://p.example:1", "no_proxy": "x"}
+    found = settings.host_settings({"HOME": str(home), "HTTPS_PROXY": "http://127.0.0.4:1", "no_proxy": "x"})
+    assert dict(found.proxies) == {"https_proxy": "http://127.0.0.4:1", "no_proxy": "x"}
 
 
 def test_settings_are_handed_over_as_tools_that_refer_to_each_other() -> None:
-    given = HostSettings({"index-url": "https://i.example/simple"}, b"PEM", {"http_proxy": "http://p.example:1/a b"})
+    given = HostSettings({"index-url": "https://127.0.0.1/simple"}, b"PEM", {"http_proxy": "http://127.0.0.4:1/a b"})
     files = {path: content.decode() for path, content in settings.tools(given, "/t")}
     assert files["/t/certificates.pem"] == "PEM"
-    assert files["/t/pip.conf"] == "[global]\nindex-url = https://i.example/simple\ncert = /t/certificates.pem\n"
+    assert files["/t/pip.conf"] == "[global]\nindex-url = https://127.0.0.1/simple\ncert = /t/certificates.pem\n"
     assert 'Acquire::https::CaInfo "/t/certificates.pem";' in files["/t/apt.conf"]
-    assert 'Acquire::http::Proxy "http://p.example:1/a b";' in files["/t/apt.conf"]
-    assert "export http_proxy='http://p.example:1/a b'" in files["/t/settings.sh"]
+    assert 'Acquire::http::Proxy "http://127.0.0.4:1/a b";' in files["/t/apt.conf"]
+    assert "export http_proxy='http://127.0.0.4:1/a b'" in files["/t/settings.sh"]
     assert "export PIP_CONFIG_FILE=/t/pip.conf" in files["/t/settings.sh"]
 
 
 def test_stage_is_reused_whatever_the_host_s_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     before = image.recipe(IMAGE, SITE).stages[0]
-    monkeypatch.setenv("PIP_INDEX_URL", "https://elsewhere.example/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://127.0.0.3/simple")
     after = image.recipe(IMAGE, SITE).stages[0]
     assert before.key == after.key
     assert before.tools != after.tools
