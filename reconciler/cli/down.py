@@ -25,7 +25,7 @@ def run(options: Namespace) -> int:
             instance.world(load=lambda: Desired(keep_images=not options.images)), say=instance.say(console.event)
         )
         try:
-            done = loop.run_until(lambda made: not made.plan.steps and not made.plan.blocked, timeout_s=options.timeout)
+            done = loop.run_until(lambda made: made.is_rest, timeout_s=options.timeout)
         finally:
             loop.close()
         if done:

@@ -56,7 +56,7 @@ def _once(loop: Loop, options: Namespace) -> int:
 
 def is_settled(made: Pass) -> bool:
     """Whether nothing is left to do and every pipeline is as it is to be."""
-    if made.plan.steps or made.plan.blocked:
+    if not made.is_rest:
         return False
     pipelines = [status for status in made.statuses if status.kind == "Pipeline"]
     return all(

@@ -50,16 +50,17 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one pass saw and decided."""
+    """What one pass saw and decided. `busy`: actions were under way when it looked, so it may not have seen all."""
 
     desired: Desired
     plan: Plan
     statuses: tuple[ObjectStatus, ...]
+    busy: bool
 
     @property
-    def failed(self) -> bool:
-        """Whether something went wrong that is waiting for another try."""
-        return bool(self.plan.blocked)
+    def is_rest(self) -> bool:
+        """Whether nothing is left to do, now or later."""
+        return not (self.busy or self.plan.steps or self.plan.blocked)
 
 
 class Loop:
@@ -106,18 +107,13 @@ class Loop:
         deadline_s = time.monotonic() + timeout_s
         while not self._stop.is_set():
             wait_s = self.turn()
-            if self.last is not None and not self.busy and done(self.last):
+            if self.last is not None and done(self.last):
                 return True
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 return False
             self._rest(min(wait_s, left_s, POLL_S))
         return False
-
-    @property
-    def busy(self) -> bool:
-        """Whether actions are under way."""
-        return bool(self._queue.memory.in_flight)
 
     def turn(self) -> float:
         """Make one pass and return how long to wait for the next, in seconds."""
@@ -142,7 +138,7 @@ class Loop:
             self._queue.submit(step)
         statuses = self._date(found.statuses)
         self._say_diagnostics(desired)
-        made = Pass(desired, found, statuses)
+        made = Pass(desired, found, statuses, busy=bool(memory.in_flight))
         self._publish(made)
         return made
 

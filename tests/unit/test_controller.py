@@ -199,7 +199,7 @@ class Model:
 
 def _is_ready(made: Pass) -> bool:
     pipelines = [status for status in made.statuses if status.kind == "Pipeline"]
-    return not made.plan.steps and all(status.is_true("Ready") for status in pipelines)
+    return made.is_rest and all(status.is_true("Ready") for status in pipelines)
 
 
 def test_loop_converges_then_writes_nothing() -> None:
@@ -251,3 +251,15 @@ def test_stop_ends_a_loop_that_rests() -> None:
     thread.join(5)
     assert not thread.is_alive()
     loop.close()
+
+
+def test_a_convergence_is_not_over_while_an_action_that_ended_was_not_looked_at() -> None:
+    """The stop of a container ends between a pass and the question whether all is done: its removal is still to come."""
+    model = Model(desire(chain("p", docker_node("n"))))
+    loop = Loop(model.world(), say=lambda _: None)
+    assert loop.run_until(_is_ready, timeout_s=10)
+    model.desired = desire()
+    assert loop.run_until(lambda made: made.is_rest, timeout_s=10)
+    loop.close()
+    assert model.observed.containers == ()
+    assert model.observed.node_files == ()
