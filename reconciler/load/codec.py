@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Value = TypeVar("Value")
+Decoder = Callable[[Any], Any]
 
 
 class DamagedError(ValueError):
@@ -33,56 +35,73 @@ def decode(kind: type[Value], raw: Any) -> Value:
     Raises:
         DamagedError: if they are not those of such a value.
     """
-    made: Value = _decode(kind, raw)
+    wanted: Any = kind
+    made: Value = _decoder(wanted)(raw)
     return made
 
 
-def _decode(hint: Any, raw: Any) -> Any:
+@functools.cache
+def _decoder(hint: Any) -> Decoder:
+    """Return what reads values of a type; made once for each type, since thousands are read at a start."""
     origin = get_origin(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _dataclass(hint, raw)
+    if dataclasses.is_dataclass(hint):
+        return _dataclass(hint)
     if origin is tuple:
-        return _tuple(get_args(hint), raw)
+        return _tuple(get_args(hint))
     if origin in (Union, types.UnionType):
-        return _union(get_args(hint), raw)
+        return _optional(next(each for each in get_args(hint) if each is not types.NoneType))
     if origin is Literal:
-        return _expect(raw, ok=raw in get_args(hint))
+        return _plain(lambda raw: raw in get_args(hint))
     if hint is float:
-        return float(_expect(raw, ok=isinstance(raw, int | float) and not isinstance(raw, bool)))
+        return _plain(lambda raw: isinstance(raw, int | float) and not isinstance(raw, bool))
     if hint is int:
-        return _expect(raw, ok=isinstance(raw, int) and not isinstance(raw, bool))
-    return _expect(raw, ok=isinstance(raw, hint))
+        return _plain(lambda raw: isinstance(raw, int) and not isinstance(raw, bool))
+    return _plain(lambda raw: isinstance(raw, hint))
 
 
-def _dataclass(kind: Any, raw: Any) -> Any:
-    _expect(raw, ok=isinstance(raw, dict))
-    given = {name: _decode(hint, raw[name]) for name, hint in _hints(kind).items() if name in raw}
-    try:
-        return kind(**given)
-    except TypeError as error:
-        raise DamagedError(str(error)) from None
+def _dataclass(kind: Any) -> Decoder:
+    fields = {name: _decoder(hint) for name, hint in _hints(kind).items()}
+
+    def read(raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            raise _damaged(raw)
+        try:
+            return kind(**{name: field(raw[name]) for name, field in fields.items() if name in raw})
+        except TypeError as error:
+            raise DamagedError(str(error)) from None
+
+    return read
 
 
-def _tuple(hints: tuple[Any, ...], raw: Any) -> tuple[Any, ...]:
-    _expect(raw, ok=isinstance(raw, list))
-    if hints[-1] is Ellipsis:
-        return tuple(_decode(hints[0], each) for each in raw)
-    _expect(raw, ok=len(raw) == len(hints))
-    return tuple(_decode(hint, each) for hint, each in zip(hints, raw, strict=True))
+def _tuple(hints: tuple[Any, ...]) -> Decoder:
+    any_length = hints[-1] is Ellipsis
+    parts = [_decoder(hint) for hint in hints if hint is not Ellipsis]
+
+    def read(raw: Any) -> Any:
+        if not isinstance(raw, list) or not (any_length or len(raw) == len(parts)):
+            raise _damaged(raw)
+        each = parts * len(raw) if any_length else parts
+        return tuple([part(value) for part, value in zip(each, raw, strict=True)])
+
+    return read
 
 
-def _union(hints: tuple[Any, ...], raw: Any) -> Any:
-    """Unions are `X | None` here; nothing else is written."""
-    if raw is None and types.NoneType in hints:
-        return None
-    return _decode(next(hint for hint in hints if hint is not types.NoneType), raw)
+def _optional(hint: Any) -> Decoder:
+    part = _decoder(hint)
+    return lambda raw: None if raw is None else part(raw)
 
 
-def _expect(raw: Any, *, ok: bool) -> Any:
-    if not ok:
-        msg = f"unexpected {type(raw).__name__}"
-        raise DamagedError(msg)
-    return raw
+def _plain(fits: Callable[[Any], bool]) -> Decoder:
+    def read(raw: Any) -> Any:
+        if not fits(raw):
+            raise _damaged(raw)
+        return raw
+
+    return read
+
+
+def _damaged(raw: Any) -> DamagedError:
+    return DamagedError(f"unexpected {type(raw).__name__}")
 
 
 @functools.cache

@@ -46,7 +46,7 @@ def _ids(spec: PipelineSpec, root: Item) -> Iterator[Problem]:
 
 
 def _ends(spec: PipelineSpec, root: Item) -> Iterator[Problem]:
-    ids = [node.id for node in spec.nodes]
+    ids = list(dict.fromkeys(node.id for node in spec.nodes))
     for index, connection in enumerate(spec.connections):
         where = f"spec.connections[{index}]"
         for key, end in (("from", connection.from_), ("to", connection.to)):

@@ -14,8 +14,7 @@ from reconciler.load import leases
 from reconciler.load.files import Found, Look, look
 from reconciler.load.merge import Merged, merge, world
 from reconciler.load.reading import Reader
-from reconciler.load.resolve import resolve, source_dirs
-from reconciler.load.sources import Sources
+from reconciler.load.resolve import Resolver, source_dirs
 from reconciler.load.store import Known, Store
 from reconciler.model.desired import Desired, Diagnostic
 from reconciler.model.manifest import Origin
@@ -47,7 +46,7 @@ class Loader:
         self._leases = paths.sessions if paths else None
         self._store = Store(paths.manifests) if paths else None
         self._reader = Reader()
-        self._sources = Sources()
+        self._resolver = Resolver()
         self._stored: Known | None = None
         self._known: dict[str, Entry] = {}
         self._seen = (0, 0)
@@ -113,10 +112,9 @@ class Loader:
         why = self._distrust(found)
         if why:
             return merge((), here, here), False, [Diagnostic(Origin(found.shown), why)]
-        self._sources.begin()
         read = self._manifests_among(found.files, here)
         lost = {key: e for key, e in here.items() if any(_below(key, place) for place, _, _ in found.lost)}
-        merged = merge([resolve(said, self._sources) for said in read], here, lost)
+        merged = merge(self._resolver.resolve(read, here), here, lost)
         wrong = [Diagnostic(Origin(shown), reason) for _, shown, reason in found.lost]
         return merged, not found.lost, wrong
 
@@ -136,10 +134,16 @@ class Loader:
         return f"{EMPTY}, so {HINT}" if self._store else EMPTY
 
     def _manifests_among(self, files: tuple[Found, ...], here: Mapping[str, Entry]) -> list[Said]:
-        """Read files, and leave out the YAML that belongs to node source."""
+        """Read files, and leave out YAML that belongs to node source: it lies there, and is and was no manifest."""
         read = self._reader.read(files, here)
         code = {directory for said in read for directory in source_dirs(said)}
-        return [said for said in read if not any(_below(said.found.real, directory) for directory in code)]
+        return [
+            said
+            for said in read
+            if not said.draft.problems
+            or said.found.key in here
+            or not any(_below(said.found.real, directory) for directory in code)
+        ]
 
 
 def check(path: Path) -> Desired:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_snake
 
 from reconciler.load.tree import nearest, written
-from reconciler.load.words import cut, found_text, instead, suggestion
+from reconciler.load.words import cut, found_text, suggestion
 from reconciler.load.written import MEANING
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def problems(errors: Iterable[ErrorDetails], root: Item, model: type[BaseModel])
     """Translate errors, in the order of the file; a missing field that only has a slip in its name is said once."""
     errors = list(errors)
     unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
-    slips = {(*way[:-1], suggestion(str(way[-1]), _fields(model, way))) for way in unknown}
+    slips = {(*way[:-1], suggestion(str(way[-1]), _left(root, way, _fields(model, way)))) for way in unknown}
     wanted = [error for error in errors if not (error["type"] == "missing" and error["loc"] in slips)]
     return sorted((_problem(error, root, model) for error in wanted), key=lambda each: (each.line, each.column))
 
@@ -58,7 +59,9 @@ def _place(root: Item, way: Loc, *, of_key: bool) -> tuple[Item, Item]:
     """Return where to point, and what stands there. A value that was left out is pointed at by its key."""
     parent = nearest(root, way[:-1])
     entry = parent.entries().get(str(way[-1])) if way else None
-    if entry and (of_key or (entry.value.value is None and not entry.value.text)):
+    if entry and of_key:
+        return entry.key, entry.key
+    if entry and entry.value.value is None and not entry.value.text:
         return entry.key, entry.value
     item = nearest(root, way)
     return item, item
@@ -67,29 +70,41 @@ def _place(root: Item, way: Loc, *, of_key: bool) -> tuple[Item, Item]:
 def _missing(root: Item, way: Loc) -> Problem:
     parent = nearest(root, way[:-1])
     where = written(root, way[:-1])
-    return parent.problem(f'{where}: "{way[-1]}" is missing' if where else f'"{way[-1]}" is missing')
+    name = str(way[-1])
+    spec = root.entries().get("spec")
+    if spec and not spec.key.text:
+        name = to_snake(name)  # a v1 document: see there
+    return parent.problem(f'{where}: "{name}" is missing' if where else f'"{name}" is missing')
 
 
 def _unknown(root: Item, way: Loc, fields: list[str]) -> Problem:
     parent = nearest(root, way[:-1])
     entry = parent.entries()[str(way[-1])]
     where = written(root, way[:-1])
-    said = f'unknown field "{cut(entry.key.text)}", {instead(str(way[-1]), fields)}'
+    hint = suggestion(str(way[-1]), _left(root, way, fields))
+    meant = f'did you mean "{hint}"?' if hint else f"allowed: {', '.join(fields)}"
+    said = f'unknown field "{cut(entry.key.text)}", {meant}'
     return entry.key.problem(f"{where}: {said}" if where else said)
+
+
+def _left(root: Item, way: Loc, fields: list[str]) -> list[str]:
+    """Return the fields that are not there yet, of which one may be meant."""
+    return [field for field in fields if field not in nearest(root, way[:-1]).entries()]
 
 
 def _said(kind: str, context: Mapping[str, Any], item: Item, message: str) -> str:
     found = found_text(item)
     if kind in _EXPECTED:
         quote = f', write it in quotes: "{cut(item.text)}"' if _is_unquoted(kind, item) else ""
-        return f"found {found}, expected {_EXPECTED[kind]}{quote}"
+        empty = "; write {} for its defaults" if kind == "model_type" and context["class_name"] == "Docker" else ""
+        return f"found {found}, expected {_EXPECTED[kind]}{quote}{empty}"
     if kind == "literal_error":
         return _not_allowed(str(context["expected"]), item)
     if kind == "string_pattern_mismatch":
         return f"found {_shown_text(item)}, expected {MEANING.get(context['pattern'], context['pattern'])}"
     for name, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
         if name in context:
-            return f"found {cut(item.text)}, {words} {context[name]} is allowed"
+            return f"found {cut(item.text)}, {words} {context[name]:g} is allowed"
     if kind in ("too_short", "string_too_short"):
         return f"found {found}, at least one {'entry' if kind == 'too_short' else 'character'} is needed"
     return f"found {found}: {message}"

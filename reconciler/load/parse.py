@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from reconciler.load.scalars import BadScalarError, scalar
+from reconciler.load.scalars import BadScalarError, scalar, shown_tag
 from reconciler.load.tree import Entry, Item, Problem
 
 if TYPE_CHECKING:
@@ -169,7 +169,9 @@ class _Composer:
             raise self._reject(f"nested deeper than {MAX_DEPTH} levels")
         allowed = "tag:yaml.org,2002:map" if mapping else "tag:yaml.org,2002:seq"
         if event.ctag and str(event.ctag) not in ("!", allowed, "!!map" if mapping else "!!seq"):
-            self.problems.append(Problem(self.line, self.column, f"the tag {event.ctag} is not supported"))
+            self.problems.append(
+                Problem(self.line, self.column, f"the tag {shown_tag(str(event.ctag))} is not supported")
+            )
         self._count(1)
         if event.anchor:
             self._unfinished.add(event.anchor)

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.load.sources import Sources
 from reconciler.load.tree import Problem
 from reconciler.load.words import instead
 from reconciler.model.desired import Session
@@ -16,10 +17,13 @@ from reconciler.model.errors import SourceError
 from reconciler.model.manifest import Node, Origin, Pipeline, Source, Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from reconciler.load.draft import NodePlace, PipelineDraft
-    from reconciler.load.files import Found
     from reconciler.load.reading import Said
-    from reconciler.load.sources import Sources
+    from reconciler.load.store import Entry
+
+    _Found = tuple[tuple[Source | Problem, ...], ...]
 
 DEFAULT_SOURCE = "nodes"
 GENERATION_FORM = 1
@@ -35,22 +39,45 @@ class Resolved:
     problems: tuple[Problem, ...] = ()
 
 
-def resolve(said: Said, sources: Sources) -> Resolved:
-    """Look up what a file's drafts refer to."""
-    if said.draft.problems:
-        return Resolved(said, problems=said.draft.problems)
-    base = os.path.dirname(said.found.real)  # noqa: PTH120 - plain strings, since this runs for every file in every pass
-    pipelines: list[Pipeline] = []
+class Resolver:
+    """Looks up what drafts refer to. A file whose draft and sources are as before is what it was before."""
+
+    def __init__(self) -> None:
+        self._sources = Sources()
+        self._looks: dict[str, tuple[_Found, Resolved]] = {}
+
+    def resolve(self, files: Iterable[Said], known: Mapping[str, Entry]) -> list[Resolved]:
+        """Resolve all files of a pass. `known` are last good versions, whose node types need no second check."""
+        self._sources.begin()
+        for entry in known.values() if not self._looks else ():
+            for node in (node for pipeline in entry.pipelines for node in pipeline.nodes if node.source.digest):
+                self._sources.trust(node.source.digest, node.node_type)
+        before, self._looks = self._looks, {}
+        return [self._resolve(said, before.get(said.found.key)) for said in files]
+
+    def _resolve(self, said: Said, before: tuple[_Found, Resolved] | None) -> Resolved:
+        if said.draft.problems:
+            return Resolved(said, problems=said.draft.problems)
+        found = tuple(self._found(said, draft) for draft in said.draft.pipelines)
+        same = before is not None and before[0] == found and before[1].said is said
+        resolved = before[1] if before is not None and same else _made(said, found)
+        self._looks[said.found.key] = (found, resolved)
+        return resolved
+
+    def _found(self, said: Said, draft: PipelineDraft) -> tuple[Source | Problem, ...]:
+        base = os.path.split(said.found.real)[0]
+        pairs = zip(draft.pipeline.nodes, draft.places, strict=True)
+        return tuple(_source(node, place, base, self._sources) for node, place in pairs)
+
+
+def _made(said: Said, found: _Found) -> Resolved:
     problems: list[Problem] = []
-    for draft in said.draft.pipelines:
-        nodes: list[Node] = []
-        for node, place in zip(draft.pipeline.nodes, draft.places, strict=True):
-            match _source(node, place, base, sources):
-                case Problem() as problem:
-                    problems.append(replace(problem, document=_document(said, draft)))
-                case source:
-                    nodes.append(_absolute(replace(node, source=source), base))
-        pipelines.append(_finished(draft, tuple(nodes), said.found))
+    pipelines: list[Pipeline] = []
+    for draft, sources in zip(said.draft.pipelines, found, strict=True):
+        wrong = [each for each in sources if isinstance(each, Problem)]
+        problems.extend(replace(each, document=_document(said, draft)) for each in wrong)
+        if not wrong:
+            pipelines.append(_pipeline(said, draft, [each for each in sources if isinstance(each, Source)]))
     if problems:
         return Resolved(said, problems=tuple(problems))
     sessions = tuple(
@@ -60,9 +87,17 @@ def resolve(said: Said, sources: Sources) -> Resolved:
     return Resolved(said, tuple(pipelines), sessions)
 
 
+def _pipeline(said: Said, draft: PipelineDraft, sources: Sequence[Source]) -> Pipeline:
+    base = os.path.split(said.found.real)[0]
+    pairs = zip(draft.pipeline.nodes, sources, strict=True)
+    nodes = tuple(_absolute(replace(node, source=source), base) for node, source in pairs)
+    pipeline = replace(draft.pipeline, nodes=nodes, origin=replace(draft.pipeline.origin, path=said.found.shown))
+    return replace(pipeline, generation=generation(pipeline))
+
+
 def source_dirs(said: Said) -> set[str]:
     """Return the directories of node source that a file names, but those that hold the file itself."""
-    base = os.path.dirname(said.found.real)  # noqa: PTH120
+    base = os.path.split(said.found.real)[0]
     written = {node.source.path for draft in said.draft.pipelines for node in draft.pipeline.nodes if node.source.path}
     found = {os.path.normpath(os.path.join(base, path)) for path in written}  # noqa: PTH118
     return {path for path in found if not f"{base}/".startswith(f"{path}/")}
@@ -98,11 +133,6 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
-
-
-def _finished(draft: PipelineDraft, nodes: tuple[Node, ...], found: Found) -> Pipeline:
-    pipeline = replace(draft.pipeline, nodes=nodes, origin=replace(draft.pipeline.origin, path=found.shown))
-    return replace(pipeline, generation=generation(pipeline))
 
 
 def _document(said: Said, draft: PipelineDraft) -> int:

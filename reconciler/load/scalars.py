@@ -36,12 +36,17 @@ def scalar(text: str, *, quoted: bool, tag: str | None) -> bool | float | str | 
     value = _plain(text) if kind.startswith(_PREFIX) else text
     named = {"int": int, "float": (int, float), "bool": bool, "null": type(None)}.get(kind.removeprefix(_PREFIX))
     if named is None or not kind.startswith(_PREFIX):
-        msg = f"the tag {tag} is not supported"
+        msg = f"the tag {shown_tag(kind)} is not supported"
         raise BadScalarError(msg)
     if not isinstance(value, named):  # type: ignore[arg-type]
-        msg = f'found "{_cut(text)}", which the tag {tag} does not fit'
+        msg = f'found "{_cut(text)}", which the tag {shown_tag(kind)} does not fit'
         raise BadScalarError(msg)
     return value
+
+
+def shown_tag(tag: str) -> str:
+    """Return a tag as people write it."""
+    return tag.replace(_PREFIX, "!!", 1)
 
 
 def _plain(text: str) -> bool | float | str | None:

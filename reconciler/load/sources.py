@@ -7,22 +7,25 @@ not change only stats it.
 from __future__ import annotations
 
 import ast
+import os
 import re
+import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.load.files import Content, Signature, is_settled, read, signature_of
+from reconciler.load.files import Signature, is_settled, read, signature
 from reconciler.load.words import instead
 from reconciler.model.errors import SourceError
 from reconciler.sources import digest
-from reconciler.sources.tree import LARGEST_BYTES, content, files
+from reconciler.sources.tree import counts, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_CODE_BYTES = 1 << 20
-"""Code beyond this is searched as text."""
+"""Of longer code only so much is searched, as text."""
 
 _CLASS = re.compile(r"^class\s+([A-Za-z_]\w*)", re.MULTILINE)
 
@@ -36,17 +39,19 @@ class Sources:
     """Digests and names of node source, remembered by what stat says of each file."""
 
     def __init__(self) -> None:
-        self._digests: dict[str, str | SourceError] = {}
-        self._contents: dict[str, tuple[Signature, bytes]] = {}
-        self._names: dict[str, tuple[Signature, frozenset[str]]] = {}
-        self._used: set[str] = set()
+        self._looks: dict[str, _Look] = {}
+        self._fresh: dict[str, _Look] = {}
+        self._missing: dict[tuple[str, str], str] = {}
 
     def begin(self) -> None:
-        """Begin a look: what was not asked for in the last one is forgotten, the rest is looked at again once."""
-        self._digests = {}
-        self._contents = {path: known for path, known in self._contents.items() if path in self._used}
-        self._names = {path: known for path, known in self._names.items() if path in self._used}
-        self._used = set()
+        """Begin a pass: what was not asked for in the last one is forgotten, the rest is looked at again once."""
+        self._looks, self._fresh = self._fresh, {}
+        digests = {look.digest for look in self._looks.values()}
+        self._missing = {key: said for key, said in self._missing.items() if key[0] in digests}
+
+    def trust(self, digest: str, node_type: str) -> None:
+        """Take it as known that source of this digest has this node type."""
+        self._missing[digest, node_type] = ""
 
     def digest(self, directory: str) -> str:
         """Return the digest of a directory of source.
@@ -54,16 +59,12 @@ class Sources:
         Raises:
             SourceError: as `reconciler.sources.digest` does.
         """
-        found = self._digests.get(directory)
-        if found is None:
-            try:
-                found = digest(Path(directory), content_of=self._content)
-            except SourceError as error:
-                found = error
-            self._digests[directory] = found
-        if isinstance(found, SourceError):
-            raise found
-        return found
+        if directory not in self._fresh:
+            self._fresh[directory] = self._look(directory, self._looks.get(directory))
+        found = self._fresh[directory]
+        if found.error is not None:
+            raise found.error
+        return found.digest
 
     def missing(self, directory: str, node_type: str) -> str:
         """Say what a node type names that is not in a directory; nothing if all is there.
@@ -71,52 +72,82 @@ class Sources:
         Raises:
             SourceError: if the directory can't be read.
         """
-        module, _, name = node_type.rpartition(":")
-        if not module:
-            return self._missing_class(directory, name)
-        stem = module.replace(".", "/")
-        path = next((p for p in (f"{directory}/{stem}.py", f"{directory}/{stem}/__init__.py") if Path(p).is_file()), "")
-        if not path:
-            modules = sorted(_module(relative) for relative, _ in _code(directory))
-            return f'no module "{module}", {instead(module, modules, of="modules there")}'
-        bound = self._bound(path)
-        if name in bound or ANY in bound:
-            return ""
-        return f'no class "{name}" in {Path(path).name}, {instead(name, sorted(bound), of="names there")}'
+        key = (self.digest(directory), node_type)
+        if key not in self._missing:
+            self._missing[key] = _missing(directory, node_type)
+        return self._missing[key]
 
-    def _missing_class(self, directory: str, name: str) -> str:
-        bound = {_module(relative): self._bound(str(path), classes=True) for relative, path in _code(directory)}
-        holders = sorted(module for module, names in bound.items() if name in names)
-        if len(holders) > 1:
-            return f'class "{name}" is in {" and ".join(holders)}: write "{holders[0]}:{name}"'
-        if holders:
-            return ""
-        classes = sorted({each for names in bound.values() for each in names if each != ANY})
-        return f'no class "{name}", {instead(name, classes, of="classes there")}'
+    def _look(self, directory: str, before: _Look | None) -> _Look:
+        """Look at a directory; where each stat is as before and proves something, so is the digest."""
+        listing = tuple(_listing(directory))
+        if before is not None and before.listing == listing and before.error is None:
+            return before
+        try:
+            found = digest(Path(directory))
+        except SourceError as error:
+            return _Look("", (), error)
+        # Content that may have changed since, or may change within a clock tick, is read again in the next pass.
+        proves = all(is_settled(signature) for _, signature in listing) and listing == tuple(_listing(directory))
+        return _Look(found, listing if proves else ())
 
-    def _content(self, path: Path) -> bytes:
-        key = str(path)
-        self._used.add(key)
-        known = self._contents.get(key)
-        if known is not None and known[0] == signature_of(key):
-            return known[1]
-        before = signature_of(key)
-        found = content(path)
-        if before and before == signature_of(key) and is_settled(before):
-            self._contents[key] = (before, found)
-        return found
 
-    def _bound(self, path: str, *, classes: bool = False) -> frozenset[str]:
-        key = f"{path}:classes" if classes else path
-        self._used.add(key)
-        known = self._names.get(key)
-        if known is not None and known[0] == signature_of(path):
-            return known[1]
-        code = read(path, limit=LARGEST_BYTES)
-        names = frozenset(_names(code, classes=classes))
-        if code.settled:
-            self._names[key] = (code.signature, names)
-        return names
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A directory as it was looked at. `listing` is empty where it proves nothing."""
+
+    digest: str
+    listing: tuple[tuple[str, Signature], ...] = ()
+    error: SourceError | None = None
+
+
+def _listing(directory: str) -> Iterator[tuple[str, Signature]]:
+    """Yield the path and stat of everything that could be source. An unreadable folder shows when it is digested."""
+    open_folders = [directory]
+    while open_folders:
+        try:
+            with os.scandir(open_folders.pop()) as entries:
+                for entry in entries:
+                    if not counts(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        open_folders.append(entry.path)
+                    yield entry.path, signature(entry.stat())
+        except OSError:
+            # Told apart from every other listing, so that the digest is asked.
+            yield "", (time.monotonic_ns(),)
+
+
+def _missing(directory: str, node_type: str) -> str:
+    module, _, name = node_type.rpartition(":")
+    if not module:
+        return _missing_class(directory, name)
+    stem = module.replace(".", "/")
+    path = next((p for p in (f"{directory}/{stem}.py", f"{directory}/{stem}/__init__.py") if Path(p).is_file()), "")
+    if not path:
+        modules = sorted(_module(relative) for relative, _ in _code(directory))
+        return f'no module "{module}", {instead(module, modules, of="modules there")}'
+    bound = _bound(path)
+    if name in bound or ANY in bound:
+        return ""
+    return f'no class "{name}" in {Path(path).name}, {instead(name, sorted(bound), of="names there")}'
+
+
+def _missing_class(directory: str, name: str) -> str:
+    bound = {_module(relative): _bound(str(path), classes=True) for relative, path in _code(directory)}
+    holders = sorted(module for module, names in bound.items() if name in names)
+    if len(holders) > 1:
+        return f'class "{name}" in {" and ".join(holders)}: write "{holders[0]}:{name}"'
+    if holders:
+        return ""
+    classes = sorted({each for names in bound.values() for each in names})
+    return f'no class "{name}", {instead(name, classes, of="classes there")}'
+
+
+def _bound(path: str, *, classes: bool = False) -> frozenset[str]:
+    code = read(path, limit=MAX_CODE_BYTES)
+    if code.why:
+        raise SourceError(f"{path} {code.why}")
+    return frozenset(_names(code.data, classes=classes))
 
 
 def _code(directory: str) -> Iterator[tuple[str, Path]]:
@@ -127,16 +158,16 @@ def _module(relative: str) -> str:
     return relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def _names(code: Content, *, classes: bool) -> Iterator[str]:
+def _names(code: bytes, *, classes: bool) -> Iterator[str]:
     """Yield what a module binds at its top. Code that this Python can't parse may be right for the node's."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if len(code.data) > MAX_CODE_BYTES:
+            if len(code) > MAX_CODE_BYTES:
                 raise ValueError  # noqa: TRY301
-            body = ast.parse(code.data).body
+            body = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        yield from _CLASS.findall(code.data.decode("utf-8", "replace"))
+        yield from _CLASS.findall(code.decode("utf-8", "replace"))
         return
     yield from _bound_by(body, classes=classes)
 

@@ -102,7 +102,7 @@ def written(item: Item, way: Loc) -> str:
         else:
             entry = here.entries().get(step) if here else None
             name = entry.key.text if entry else step
-            text += f".{name}" if text else name
+            text += f".{name}" if text and name else name
         here = here.get(step) if here else None
     return text
 

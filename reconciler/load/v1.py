@@ -76,7 +76,8 @@ def rewrite(document: Item) -> tuple[Item, list[Problem]]:
     entries = {
         "apiVersion": _made(document, "reconciler.dev/v1alpha1"),
         "kind": _made(document, "Pipeline"),
-        "spec": Entry(_made(document, "spec").key, spec),
+        # v1 has no `spec`, so what lies below is told without it.
+        "spec": Entry(replace(_made(document, "spec").key, text=""), spec),
     }
     if metadata is not None:
         key = document.entries()["metadata"].key

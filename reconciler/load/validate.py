@@ -66,8 +66,10 @@ def _check(document: Item) -> _Checked:
         said = f"found {found_text(document)}, expected a manifest (apiVersion: {written.API_VERSION}, kind, ...)"
         return _Checked(problems=(document.problem(said),))
     if v1.is_v1(document):
-        document, wrong = v1.rewrite(document)
-        return _Checked(problems=tuple(wrong)) if wrong else _pipeline(document)
+        document, slips = v1.rewrite(document)
+        checked = _pipeline(document)
+        wrong = (*slips, *checked.problems)
+        return _Checked(problems=wrong) if wrong else checked
     version, kind = document.get("apiVersion"), document.get("kind")
     if version is None or version.value != written.API_VERSION:
         return _Checked(problems=(_version(document, version),))

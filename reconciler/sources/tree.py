@@ -14,38 +14,22 @@ from typing import TYPE_CHECKING
 from reconciler.model.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 LONGEST_FILES = 5_000
 LARGEST_BYTES = 256 << 20
 """Beyond these a directory is no node source but a mistake, such as `source: /`; models belong in `volumes`."""
 
 
-def content(path: Path) -> bytes:
-    """Return the SHA-256 of a file, as bytes.
-
-    Raises:
-        SourceError: if it can't be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        msg = f"can't read {path}: {error.strerror}"
-        raise SourceError(msg) from error
-
-
-def digest(directory: Path, *, content_of: Callable[[Path], bytes] = content) -> str:
+def digest(directory: Path) -> str:
     """Return the digest of a directory's source, 64 hexadecimal digits.
-
-    `content_of` may answer from memory for files that did not change.
 
     Raises:
         SourceError: if it is no directory, can't be read, or is too large to be source.
     """
     whole = hashlib.sha256(b"source-v1\n")
     for relative, path in files(directory):
-        whole.update(os.fsencode(relative) + b"\0" + content_of(path) + b"\n")
+        whole.update(os.fsencode(relative) + b"\0" + _content(path) + b"\n")
     return whole.hexdigest()
 
 
@@ -78,20 +62,30 @@ def _walk(directory: Path) -> Iterator[Path]:
         raise SourceError(msg) from error
 
     for root, directories, names in os.walk(directory, onerror=refuse):
-        directories[:] = [name for name in directories if _counts(name)]
+        directories[:] = [name for name in directories if counts(name)]
         for name in names:
             path = Path(root, name)
-            if _counts(name) and path.is_file():
+            if counts(name) and path.is_file():
                 yield path
 
 
-def _counts(name: str) -> bool:
+def counts(name: str) -> bool:
+    """Whether a file or directory of this name is source."""
     return not name.startswith(".") and name != "__pycache__" and not name.endswith((".pyc", "~"))
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
+    except OSError as error:
+        msg = f"can't read {path}: {error.strerror}"
+        raise SourceError(msg) from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         msg = f"can't read {path}: {error.strerror}"
         raise SourceError(msg) from error

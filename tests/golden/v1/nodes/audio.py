@@ -1,0 +1,6 @@
+class AudioChunkerNode:
+    pass
+
+
+class TextCollectorNode:
+    pass

@@ -1,0 +1,6 @@
+class B:
+    pass
+
+
+class Lonely:
+    pass
