@@ -162,6 +162,7 @@ class Instance:
 
     def forget(self) -> None:
         """Remove the instance's own directories, after all that it owned is gone."""
+        self._shm.forget()
         shutil.rmtree(self.paths.runtime, ignore_errors=True)
         for path in (self.paths.manifests, self.paths.sources, self.paths.logs):
             shutil.rmtree(path, ignore_errors=True)

@@ -254,7 +254,7 @@ def test_stop_ends_a_loop_that_rests() -> None:
 
 
 def test_a_convergence_is_not_over_while_an_action_that_ended_was_not_looked_at() -> None:
-    """The stop of a container ends between a pass and the question whether all is done: its removal is still to come."""
+    """A stop may end between a pass and the question whether all is done: the removal is still to come."""
     model = Model(desire(chain("p", docker_node("n"))))
     loop = Loop(model.world(), say=lambda _: None)
     assert loop.run_until(_is_ready, timeout_s=10)
