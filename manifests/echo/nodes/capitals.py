@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.node import EndOfStream, Node, Text
+from reconciler.node import Node, Text
 
 
 class Capitals(Node):
@@ -12,8 +12,6 @@ class Capitals(Node):
 
     def process(self, frame):
         """Return the frame, or a new one: frames are never changed."""
-        if isinstance(frame, EndOfStream):
-            return None
         if isinstance(frame, Text):
             return replace(frame, text=frame.text.upper())
         return frame

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.node import EndOfStream, Node
+from reconciler.node import Node
 
 
 class Echo(Node):
     """Return every frame as it came."""
 
     def process(self, frame):
-        """Return the frame; the runtime itself sends the end of the stream on."""
-        return None if isinstance(frame, EndOfStream) else frame
+        """Return the frame, an `EndOfStream` included: the runtime passes that on once, whatever comes back."""
+        return frame
