@@ -9,5 +9,5 @@ class Echo(Node):
     """Return every frame as it came."""
 
     def process(self, frame):
-        """Return the frame, an `EndOfStream` included: the runtime passes that on once, whatever comes back."""
+        """Return the frame; an `EndOfStream` too: the runtime passes that on once, whatever comes back."""
         return frame
