@@ -84,7 +84,7 @@ def _watch(loop: Loop, instance: Instance, console: Console) -> int:
     with lock.on_duty(instance.paths.controller):
         wake.start(
             partial(wake.watch_files, instance.watched, loop.wake, stop, matters=instance.matters),
-            partial(wake.watch_engine, instance.events, loop.wake, stop),
+            partial(wake.watch_engine, instance.events, partial(loop.wake, again_s=wake.LIST_LAG_S), stop),
             partial(wake.probe, instance.probe, loop.wake, stop),
             partial(followers.run, stop),
         )

@@ -81,11 +81,13 @@ class Loop:
         self._queue = Queue(world.act, clock=time.monotonic, done=self._done)
         self._statuses: dict[str, ObjectStatus] = {}
         self._blind = ""
+        self._again_at_s = 0.0
         self._diagnosed: frozenset[str] = frozenset()
         self.last: Pass | None = None
 
-    def wake(self) -> None:
-        """Ask for a pass soon. Any thread may."""
+    def wake(self, *, again_s: float = 0.0) -> None:
+        """Ask for a pass soon, and for another `again_s` later. Any thread may."""
+        self._again_at_s = max(self._again_at_s, time.monotonic() + again_s)
         self._wake.set()
 
     def stop(self) -> None:
@@ -125,8 +127,9 @@ class Loop:
             return RETRY_LOOK_S
         self._blind = ""
         self.last = done
-        requeue_s = done.plan.requeue_s
-        return RESYNC_S if requeue_s is None else min(max(requeue_s, LEAST_GAP_S), RESYNC_S)
+        again_s = self._again_at_s - time.monotonic()
+        waits = [RESYNC_S, done.plan.requeue_s, again_s if again_s > 0 else None]
+        return max(min(wait_s for wait_s in waits if wait_s is not None), LEAST_GAP_S)
 
     def _pass(self) -> Pass:
         memory = self._queue.memory  # before the look: what ends during it must still count as under way

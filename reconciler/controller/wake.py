@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 PROBE_S = 0.25
 """How often leases and host processes are probed: the kernel tells nobody of a dropped lock."""
 
+LIST_LAG_S = 0.15
+"""How long the engine's list may still show a container as it was before an event.
+
+The engine sends `die` before it updates the copy of its state that lists are made from
+(moby 20.10, `daemon/monitor.go`, `handleContainerExit`), so a look that follows the event at once can miss it.
+"""
+
 RECONNECT_S = 1.0
 REARM_MS = 2_000
 """How often a watch is checked for a directory that was replaced, which a watch does not see."""

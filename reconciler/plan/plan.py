@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from reconciler.model.status import ObjectStatus
 
 
+TRANSITION_S = 1.0
+"""When to look again while an instance runs and its runtime does not: it starts, or it dies and nobody told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now, how things are, and when to look again (seconds from now; None means when something happens).
@@ -50,7 +54,11 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         pruned += prune.prune_images(facts)
     found = [*pruned, *rollout(wanted, placement, facts), *conditions.endpoint_steps(view)]
     steps, blocked = patience.sift(_first_of_each(found, memory))
-    waits = [patience.wait_s, None if wanted.linger_until_s is None else wanted.linger_until_s - now_s]
+    waits = [
+        patience.wait_s,
+        None if wanted.linger_until_s is None else wanted.linger_until_s - now_s,
+        TRANSITION_S if any(facts.runs(name) and not facts.up(name) for name in keep) else None,
+    ]
     requeue_s = min((wait_s for wait_s in waits if wait_s is not None), default=None)
     return Plan(tuple(steps), conditions.statuses(view), requeue_s, tuple(blocked))
 

@@ -9,9 +9,9 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import docker
 import pytest
 
+import docker
 from reconciler.contract import env, labels
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
@@ -153,8 +153,8 @@ def test_a_killed_controller_is_followed_by_one_that_restarts_nothing(place: Pla
     before = [engine.inspect_container(found)["State"]["StartedAt"] for found in _running(engine, place)]
     os.kill(controller.pid, signal.SIGKILL)
     controller.wait(10)
-    place.watch()
-    eventually(lambda: place.reconcile("--once", "-f", str(place.manifests)).returncode == 4, within_s=30)
+    second = place.watch()
+    eventually(lambda: place.paths.lock.read_text().strip() == str(second.pid), within_s=30)
     eventually(lambda: _ready(place), within_s=30)
     assert [engine.inspect_container(found)["State"]["StartedAt"] for found in _running(engine, place)] == before
 

@@ -1,5 +1,3 @@
-import dataclasses
-from os import path as where
 
 class A:
     pass
