@@ -42,6 +42,7 @@ class Worker:
         self._changed = changed
         self._log = logging.getLogger(f"{served.pipeline}/{served.node}/{served.session}")
         self._stopping = threading.Event()
+        self._ended = False
         self._state = STARTING
         self._message = ""
         self._failures = 0
@@ -67,8 +68,8 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
+        """Whether it still serves, or may serve again."""
+        return not self._ended
 
     def join(self, timeout_s: float) -> None:
         """Wait for the thread to end."""
@@ -101,14 +102,15 @@ class Worker:
             except Closed:
                 pass
             except BaseException as error:  # noqa: BLE001 - a thread must not end unseen
-                self._report(FAILED, f"{type(error).__name__}: {error}")
                 self._log.error("%s", traceback.format_exc())
+                self._report(FAILED, f"{type(error).__name__}: {error}")
             finally:
                 self._leave()
             if time.monotonic() - begun > RETRY_MAX_S:
                 pause_s = RETRY_S
             self._stopping.wait(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)
+        self._ended = True
         self._changed()
 
     def _serve(self) -> None:

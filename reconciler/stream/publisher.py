@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Type, TypeVar
 
@@ -33,12 +34,15 @@ LOAN_PAUSE_S = 0.001
 
 @dataclass
 class Loan:
-    """Shared memory that a frame reserved and its publisher has not sent yet."""
+    """Shared memory that a frame reserved and its publisher has not sent yet.
+
+    The array keeps the loan; the loan must not keep the array, since numpy takes no part in finding cycles.
+    """
 
     publisher: Publisher
     sample: Optional[iox.SampleMutUninit]
     size_bytes: int
-    array: Optional[np.ndarray[Any, Any]] = None
+    array: Optional[weakref.ref[np.ndarray[Any, Any]]] = None
 
 
 class Publisher:
@@ -162,7 +166,7 @@ class Publisher:
         if array_bytes:
             block = memory.writable(sample.payload_ptr, array_bytes, loan)
             array = np.frombuffer(block, dtype).reshape(tuple(shape))
-        loan.array = array
+        loan.array = weakref.ref(array)
         frame = kind(**{field: array}, **content)
         object.__setattr__(frame, "_loan", loan)
         return frame
@@ -215,12 +219,13 @@ class Publisher:
         if loan.sample is None:
             msg = f"{self.channel.name}: a reserved frame can be sent once: reserve another one"
             raise FrameInvalid(msg)
-        if encoded.payload is not loan.array or encoded.payload_bytes + len(metadata) > loan.size_bytes:
+        array = loan.array() if loan.array is not None else None
+        if array is None or encoded.payload is not array or encoded.payload_bytes + len(metadata) > loan.size_bytes:
             return None
         if metadata:
             memory.copy_in(loan.sample.payload_ptr + encoded.payload_bytes, metadata, len(metadata))
         sample, loan.sample = loan.sample, None
-        loan.array.flags.writeable = False
+        array.flags.writeable = False
         return sample
 
     def _fill(

@@ -6,6 +6,7 @@ killed reader left unfinished comes again; what comes again although it was done
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple, Union
 
 import iceoryx2 as iox
@@ -41,6 +42,7 @@ class Subscriber:
             TransportError: if iceoryx2 refuses.
         """
         self.channel = channel
+        self._reader = reader
         self.received = 0
         self.dropped = 0
         self.doubled = 0
@@ -50,6 +52,7 @@ class Subscriber:
         self._next = 0
         self._causes: Dict[int, Tuple[int, int, int]] = {}
         self._domain = domain
+        self._born = time.monotonic_ns()
         services = domain.open(channel)
         factory = services.frames.subscriber_builder().buffer_size(channel.buffer if self._reliable else 1)
         factory = factory.history_request(channel.buffer if self._reliable and reader else 0)
@@ -138,8 +141,10 @@ class Subscriber:
     def _meet(self, header: wire.Header) -> None:
         """Begin with a new publisher, or with the one that was being read when this reader was killed."""
         self._publisher = header.incarnation
-        known = self.position.acknowledged(position.tag(header.incarnation)) if self.position is not None else 0
-        self._next = known if self._reliable and self.channel.readers != ("",) else header.position
+        if self._reader and self._reliable and self.position is not None:
+            self._next = self.position.acknowledged(position.tag(header.incarnation))
+        else:  # what was sent before this reader came is not missing
+            self._next = 0 if header.incarnation > self._born else header.position
 
     def _frame(self, header: wire.Header, sample: iox.Sample) -> Frame:
         size_bytes = header.payload_bytes
