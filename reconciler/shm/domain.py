@@ -59,6 +59,7 @@ class Shm:
             for state in iox.Node.list(iox.ServiceType.Ipc, self._config(iox)):
                 if isinstance(state, iox.NodeState.Dead) and str(state[0].id.value) in ids:
                     state[0].blocking_remove_stale_resources(iox.Duration.from_secs(CLEANUP_TIMEOUT_S))
+        self.tidy()
 
     def remove_service(self, service: str) -> None:
         """Remove a service that nobody has open, by id.
@@ -73,6 +74,7 @@ class Shm:
             builder = builder.signal_handling_mode(iox.SignalHandlingMode.Disabled)
             node = builder.create(iox.ServiceType.Ipc)
             node.force_remove_service(iox.ServiceName.new(name), getattr(iox.MessagingPattern, pattern))
+        self.tidy()
 
     def tidy(self) -> None:
         """Remove the readers' positions in channels that are no more. Its ends do so themselves unless killed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from reconciler.node import Audio, EndOfStream, Error, Json, Node, Text
+from reconciler.node import Audio, EndOfStream, Json, Node, Text
 
 
 class Pass(Node):
@@ -41,7 +41,7 @@ class Fragile(Node):
             raise ValueError(message)
         if isinstance(frame, Text) and frame.text == "rubbish":
             return 42
-        return None if isinstance(frame, (EndOfStream, Error)) else frame
+        return None if isinstance(frame, EndOfStream) else frame
 
 
 class Slow(Node):
@@ -104,3 +104,16 @@ class Fork(Node):
         if not isinstance(frame, EndOfStream):
             yield self.output("left", frame)
             yield self.output("right", frame)
+
+
+class Ports(Node):
+    """Say by which port each frame came, and how many ends there were."""
+
+    def initialize(self):
+        self.ends = 0
+
+    def process(self, frame):
+        if isinstance(frame, EndOfStream):
+            self.ends += 1
+            return Json({"ends": self.ends})
+        return Json({"port": frame.port, "text": frame.text})

@@ -1,0 +1,181 @@
+"""Opening a session: leases, what the controller answers, and what is said when there is none."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.contract import files, lock, names
+from reconciler.stream import PipelineNotFound, Session, SessionNotReady, Text
+from tests.support.instance import PATIENCE_S, chain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.instance import Instance
+
+NODES = Path(__file__).parent / "nodes"
+
+
+class Controller:
+    """Holds the controller's lock and answers leases by hand."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self._file = instance.paths.controller.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def leases(self) -> list[files.Lease]:
+        """Return the leases that are held."""
+        found = [path for path in self.instance.paths.sessions.glob("*.json") if lock.held(path)]
+        read = [files.parse_lease(path.read_text()) for path in found]
+        return [lease for lease in read if lease is not None]
+
+    def await_lease(self) -> files.Lease:
+        """Wait for one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (leases := self.leases()):
+            assert time.monotonic() < deadline
+        return leases[0]
+
+    def close(self) -> None:
+        """Let go."""
+        self._file.close()
+
+
+@pytest.fixture
+def controller(instance: Instance) -> Iterator[Controller]:
+    answering = Controller(instance)
+    yield answering
+    answering.close()
+
+
+def connect(instance: Instance, pipeline: str = "voice", **options: object) -> Session:
+    return Session.open(pipeline, instance=instance.paths.instance, runtime_dir=str(instance.directory), **options)
+
+
+def test_a_controller_makes_a_session_for_the_program(instance: Instance, controller: Controller) -> None:
+    def serve() -> None:
+        lease = controller.await_lease()
+        served, ends = chain(lease.session, "one", pipeline="voice")
+        instance.publish(replace(ends, ready=False, reason="Starting"))
+        instance.assign("one", *served)
+        instance.start_node("plain:Pass", NODES, node="one")
+        instance.await_ready("one", lease.session)
+        instance.publish(ends)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with connect(instance) as session:
+        assert names.NAME.fullmatch(session.name)
+        assert session.name.startswith("voice-")
+        assert [(lease.session, lease.pipeline) for lease in controller.leases()] == [(session.name, "voice")]
+        session.send(Text("x"))
+        session.end()
+        assert len(list(session)) == 1
+    thread.join()
+    assert list(instance.paths.sessions.iterdir()) == []
+
+
+def test_a_pipeline_that_is_not_wanted_is_not_found(instance: Instance, controller: Controller) -> None:
+    def refuse() -> None:
+        lease = controller.await_lease()
+        instance.publish(files.Endpoints(lease.session, "voice", reason="PipelineNotFound", message="no voice here"))
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    begun = time.monotonic()
+    with pytest.raises(PipelineNotFound, match="no voice here"):
+        connect(instance)
+    assert time.monotonic() - begun < 5
+    thread.join()
+    assert list(instance.paths.sessions.iterdir()) == []
+
+
+def test_what_keeps_a_session_from_being_ready_is_said(instance: Instance, controller: Controller) -> None:
+    def hesitate() -> None:
+        lease = controller.await_lease()
+        instance.publish(
+            files.Endpoints(lease.session, "voice", reason="BuildFailed", message="words: no such package")
+        )
+
+    thread = threading.Thread(target=hesitate)
+    thread.start()
+    with pytest.raises(SessionNotReady, match=r"not ready after 0\.5 s: BuildFailed: words: no such package"):
+        connect(instance, timeout_s=0.5)
+    thread.join()
+    assert list(instance.paths.sessions.iterdir()) == []
+
+
+def test_a_controller_that_does_not_answer_is_named(instance: Instance, controller: Controller) -> None:
+    with pytest.raises(SessionNotReady, match="no answer from the controller"):
+        connect(instance, timeout_s=0.2)
+    assert controller.leases() == []
+
+
+def test_without_controller_and_session_the_message_says_what_to_run(instance: Instance) -> None:
+    with pytest.raises(SessionNotReady, match="reconcile --once -f DIR"):
+        connect(instance)
+
+
+def test_a_lease_goes_with_its_program_however_that_ends(instance: Instance, controller: Controller) -> None:
+    code = "from reconciler.stream import Session; Session.open('voice', timeout_s=60)"
+    program = instance.start_program([sys.executable, "-c", code], instance.environ)
+    lease = controller.await_lease()
+    assert lease.pid == program.pid
+    program.send_signal(signal.SIGKILL)
+    program.wait()
+    assert controller.leases() == []
+
+
+def test_many_sessions_of_one_program_have_names_of_their_own(instance: Instance, controller: Controller) -> None:
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            connect(instance, "a" * 63, timeout_s=1)
+        except SessionNotReady as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + PATIENCE_S
+    while len(leases := controller.leases()) < 5:
+        assert time.monotonic() < deadline
+    assert len({lease.session for lease in leases}) == 5
+    assert all(names.NAME.fullmatch(lease.session) for lease in leases)
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 5
+
+
+def test_ctrl_c_ends_a_program_that_waits_and_its_lease_is_gone(instance: Instance) -> None:
+    served, ends = chain("voice", "one")
+    instance.assign("one", *served)
+    instance.start_node("plain:Pass", NODES, node="one")
+    instance.await_ready("one", "voice")
+    instance.publish(ends)
+    code = (
+        "from reconciler.stream import Session\n"
+        "with Session.open('voice') as session:\n"
+        "    try:\n"
+        "        print('waiting', flush=True)\n"
+        "        session.receive()\n"
+        "    except KeyboardInterrupt: print('interrupted', flush=True)\n"
+    )
+    program = instance.start_program([sys.executable, "-c", code], instance.environ)
+    assert program.stdout is not None
+    assert program.stdout.readline() == "waiting\n"
+    program.send_signal(signal.SIGINT)
+    assert program.stdout.readline() == "interrupted\n"
+    assert program.wait(PATIENCE_S) == 0
+    assert list(instance.paths.sessions.iterdir()) == []

@@ -1,0 +1,55 @@
+"""`reconciler.stream.testing`: what a node's author sees in a plain test is what a pipeline would do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reconciler.node import Audio, EndOfStream, Json, Node, Tensor, Text
+from reconciler.stream import FrameInvalid
+from reconciler.stream.testing import run
+
+sys.path.insert(0, str(Path(__file__).parent / "nodes"))
+import plain
+
+
+def test_a_generator_gets_the_end_and_may_give_out_what_is_left() -> None:
+    frames = run(plain.Add, [Audio(np.zeros(2, np.float32), 8_000), Audio(np.ones(2, np.float32), 8_000)])
+    assert [type(frame) for frame in frames] == [Audio, Audio, Json]
+    assert [frame.seq for frame in frames] == [0, 1, 2]
+    last = frames[-1]
+    assert isinstance(last, Json)
+    assert last.value == {"count": 2}
+
+
+def test_everything_may_be_asynchronous() -> None:
+    assert [frame.text for frame in run(plain.Coroutines, [Text("a")]) if isinstance(frame, Text)] == ["a!"]
+
+
+def test_named_ports_show_in_what_comes_out() -> None:
+    assert [frame.port for frame in run(plain.Fork, [Text("a")])] == ["left", "right"]
+
+
+def test_received_arrays_are_read_only() -> None:
+    class Write(Node):
+        def process(self, frame: Tensor) -> None:
+            if not isinstance(frame, EndOfStream):
+                frame.array[0] = 1
+
+    with pytest.raises(ValueError, match="read-only"):
+        run(Write, [Tensor(np.zeros(3))])
+
+
+def test_rubbish_is_named() -> None:
+    with pytest.raises(FrameInvalid, match="gave back a int"):
+        run(plain.Fragile, [Text("rubbish")])
+
+
+def test_metadata_come_back_as_json_gives_them() -> None:
+    (frame,) = run(plain.Pass, [Text("a", metadata={"pair": (1, 2)})])
+    assert frame.metadata == {"pair": [1, 2]}
+    with pytest.raises(FrameInvalid, match="metadata can't be written as JSON"):
+        run(plain.Pass, [Text("a", metadata={"what": object()})])
