@@ -41,7 +41,7 @@ class Loader:
     def __init__(self, paths: Paths | None, manifests: Path | None, *, allow_empty: bool = False) -> None:
         self._manifests = manifests
         # Not resolved: a link that is swapped stays the same place.
-        self._root = None if manifests is None else os.path.abspath(manifests)  # noqa: PTH100
+        self._root = None if manifests is None else os.path.abspath(manifests)
         self._allow_empty = allow_empty
         self._leases = paths.sessions if paths else None
         self._store = Store(paths.manifests) if paths else None

@@ -99,7 +99,7 @@ def source_dirs(said: Said) -> set[str]:
     """Return the directories of node source that a file names, but those that hold the file itself."""
     base = os.path.split(said.found.real)[0]
     written = {node.source.path for draft in said.draft.pipelines for node in draft.pipeline.nodes if node.source.path}
-    found = {os.path.normpath(os.path.join(base, path)) for path in written}  # noqa: PTH118
+    found = {os.path.normpath(os.path.join(base, path)) for path in written}
     return {path for path in found if not f"{base}/".startswith(f"{path}/")}
 
 
@@ -148,14 +148,14 @@ def _absolute(node: Node, base: str) -> Node:
 
 
 def _below(base: str, volume: Volume) -> str:
-    return os.path.normpath(os.path.join(base, volume.host_path))  # noqa: PTH118
+    return os.path.normpath(os.path.join(base, volume.host_path))
 
 
 def _source(node: Node, place: NodePlace, base: str, sources: Sources) -> Source | Problem:
     """Return where a node's code is; nothing where the image brings it; or what is wrong."""
     written = node.source.path
-    directory = os.path.normpath(os.path.join(base, written or DEFAULT_SOURCE))  # noqa: PTH118
-    if not os.path.isdir(directory):  # noqa: PTH112
+    directory = os.path.normpath(os.path.join(base, written or DEFAULT_SOURCE))
+    if not os.path.isdir(directory):
         if written or not place.baked:
             return _no_directory(node, place, base)
         return Source("", "")
@@ -178,8 +178,8 @@ def _no_directory(node: Node, place: NodePlace, base: str) -> Problem:
     if not written:
         said = f'node "{node.id}" has no source: put its code into ./{DEFAULT_SOURCE} beside the manifest'
         return Problem(place.source_line, place.source_column, f"{said}, or name its directory")
-    wanted = os.path.normpath(os.path.join(base, written))  # noqa: PTH118
-    if os.path.exists(wanted):  # noqa: PTH110
+    wanted = os.path.normpath(os.path.join(base, written))
+    if os.path.exists(wanted):
         said = f'source of node "{node.id}": {written} is no directory'
     else:
         above, name = os.path.split(wanted)

@@ -164,7 +164,7 @@ def _names(code: bytes, *, classes: bool) -> Iterator[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if len(code) > MAX_CODE_BYTES:
-                raise ValueError  # noqa: TRY301
+                raise ValueError  # noqa: TRY301 - taken as code that does not parse
             body = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         yield from _CLASS.findall(code.decode("utf-8", "replace"))

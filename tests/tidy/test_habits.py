@@ -24,6 +24,7 @@ WELL_KNOWN = frozenset(
         "localhost",
         "semver.org",
         "www.apache.org",  # the licence
+        "yaml.org",  # the name space of YAML's tags
     }
 )
 """Host names that may stand in a file: none of them is ever asked for anything by this project."""
