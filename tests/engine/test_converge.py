@@ -9,9 +9,9 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import docker
 import pytest
 
-import docker
 from reconciler.contract import env, labels
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop

@@ -1,4 +1,4 @@
-"""Shared memory that is too small is an error in the sender, never SIGBUS. Needs a mount namespace, to make a small `/dev/shm`."""
+"""Shared memory that is too small is an error in the sender, never SIGBUS. Needs a mount namespace of its own."""
 
 from __future__ import annotations
 
