@@ -1,3 +1,5 @@
+import dataclasses
+from os import path as where
 
 class A:
     pass
