@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from reconciler.load.scalars import BadScalarError, scalar, shown_tag
+from reconciler.load.scalars import BadScalarError, joined, scalar, shown_tag
 from reconciler.load.tree import Entry, Item, Problem
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class _Composer:
 
     def _scalar(self, event: ScalarEvent) -> None:
         self._count(1)
-        text = str(event.value)
+        text = joined(str(event.value))
         try:
             value = scalar(text, quoted=event.style is not None, tag=str(event.ctag) if event.ctag else None)
         except BadScalarError as bad:

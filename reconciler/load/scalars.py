@@ -15,6 +15,8 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _MAX_DIGITS = 100
+_PAIR = re.compile(r"([\ud800-\udbff])([\udc00-\udfff])")
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 class BadScalarError(ValueError):
@@ -78,15 +80,18 @@ def _number(text: str) -> float:
     return number
 
 
+def joined(text: str) -> str:
+    """Return text in which surrogate pairs are characters: JSON writes some as two escapes, which YAML leaves apart."""
+    return _PAIR.sub(lambda pair: pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text)
+
+
 def _clean(text: str) -> None:
     if "\0" in text:
         msg = "text holds a NUL character (U+0000)"
         raise BadScalarError(msg)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
+    if _HALF.search(text):
         msg = "text holds half a surrogate pair, which is no character"
-        raise BadScalarError(msg) from None
+        raise BadScalarError(msg)
 
 
 def _cut(text: str, limit: int = 40) -> str:

@@ -52,6 +52,8 @@ def _inlined(part: Any, parts: dict[str, Any]) -> Any:
         target = parts[reference.removeprefix("#/$defs/")]
         part = {**target, **{name: value for name, value in part.items() if name != "$ref"}}
     plain = {name: value for name, value in part.items() if name != "title" or not isinstance(value, str)}
+    if "patternProperties" in plain:
+        plain["additionalProperties"] = False
     return {name: _inlined(value, parts) for name, value in plain.items()}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from reconciler.contract import names
@@ -51,6 +51,9 @@ class _Part(BaseModel):
 
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+
+AsText = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+"""Text for which a number or a boolean may be written: `validate` takes them as they stand there."""
 
 
 class ResourceLimits(_Part):
@@ -97,7 +100,7 @@ class Docker(_Part):
         description="Image to build on, instead of the standard one of this Python version.",
         examples=["registry.example/audio:2"],
     )
-    env: dict[Annotated[str, StringConstraints(pattern=ENV_NAME)], str] = Field(
+    env: dict[Annotated[str, StringConstraints(pattern=ENV_NAME)], AsText] = Field(
         {}, description="Environment variables.", examples=[{"LOG_LEVEL": "info"}]
     )
     volumes: list[Volume] = Field([], description="Directories of the host inside the container.")
@@ -174,9 +177,11 @@ class SharedMemory(_Part):
     isolation: Literal["Host", "Private"] = Field(
         "Host", description="Private: shared memory that no other pipeline can read."
     )
-    size: Annotated[str, StringConstraints(pattern=QUANTITY)] = Field(
-        "2Gi", description="Bound of private shared memory.", examples=["512Mi", "2Gi"]
-    )
+    size: Annotated[
+        str,
+        StringConstraints(pattern=QUANTITY),
+        WithJsonSchema({"anyOf": [{"type": "string", "pattern": QUANTITY}, {"type": "integer", "minimum": 1}]}),
+    ] = Field("2Gi", description="Bound of private shared memory.", examples=["512Mi", "2Gi"])
 
 
 class PipelineSpec(_Part):
@@ -204,8 +209,8 @@ class Metadata(_Part):
     name: Annotated[str, StringConstraints(pattern=NAME)] = Field(
         description="Name, unique among all manifests.", examples=["voice"]
     )
-    labels: dict[str, str] = Field({}, description="Marks to find it by.", examples=[{"team": "speech"}])
-    annotations: dict[str, str] = Field({}, description="Notes for people and tools.")
+    labels: dict[str, AsText] = Field({}, description="Marks to find it by.", examples=[{"team": "speech"}])
+    annotations: dict[str, AsText] = Field({}, description="Notes for people and tools.")
 
 
 class PipelineManifest(_Part):
