@@ -101,7 +101,7 @@ def matches(desired: Desired, observed: Observed) -> bool:
 def converge(desired: Desired, observed: Observed) -> tuple[Observed, Plan]:
     for _ in range(LONGEST):
         found = plan(desired, observed, Memory())
-        if not found.steps:
+        if not found.steps and settle(observed) == observed:  # a plan without steps may wait for a node to get ready
             return observed, found
         for step in found.steps:
             observed = after(observed, step.action)
