@@ -27,12 +27,19 @@ class Console:
         quiet = event.kind == "Normal" and event.reason in {"WriteEndpoints", "WriteAssignments", "RemoveEndpoints"}
         if quiet and not self._verbose:
             return
-        if self._json:
+        if event.object == "manifests" and not self._json:
+            self._write(event.message)  # path:line:column first, as editors and CI want it
+        elif self._json:
             fields = {"level": event.kind.lower(), "object": event.object, "reason": event.reason}
             self._write(json.dumps({"time": stamp(event.at_s), **fields, "message": event.message}))
         else:
             mark = "!" if event.kind == "Warning" else " "
             self._write(f"{stamp(event.at_s)} {mark} {event.object:<36} {event.reason}: {event.message}")
+
+    def build(self, tag: str, line: str) -> None:
+        """Say a line of an image's build, when asked for."""
+        if self._verbose:
+            self._write(f"{tag} | {line}")
 
     def output(self, *, at_s: float, instance: str, owners: tuple[str, ...], stream: str, text: str) -> None:
         """Say a line of a node's output."""

@@ -32,7 +32,9 @@ def run(options: Namespace) -> int:
     paths, manifests = paths_of(options), manifests_of(options)
     console = Console(log_format=options.log_format, verbose=options.verbose)
     with lock.one_writer(paths.lock), Instance(paths, manifests, allow_empty=options.allow_empty) as instance:
-        loop = Loop(instance.world(), say=instance.say(console.event), publish=instance.publish)
+        loop = Loop(
+            instance.world(build_output=console.build), say=instance.say(console.event), publish=instance.publish
+        )
         previous = [signal.signal(number, lambda *_: loop.stop()) for number in (signal.SIGTERM, signal.SIGINT)]
         try:
             return _once(loop, options) if options.once else _watch(loop, instance, console)
@@ -45,8 +47,6 @@ def run(options: Namespace) -> int:
 def _once(loop: Loop, options: Namespace) -> int:
     ready = loop.run_until(is_settled, timeout_s=options.timeout)
     last = loop.last
-    for diagnostic in last.desired.diagnostics if last else ():
-        print(diagnostic, file=sys.stderr)
     if not ready:
         for line in _unready(last):
             print(f"reconcile: {line}", file=sys.stderr)

@@ -92,11 +92,16 @@ class Instance:
         """Return what there is now."""
         return observe(self._engine, self._processes, self._shm, self.site)
 
-    def world(self, *, load: Callable[[], Desired] | None = None) -> World:
+    def world(
+        self,
+        *,
+        load: Callable[[], Desired] | None = None,
+        build_output: Callable[[str, str], None] = lambda _tag, _line: None,
+    ) -> World:
         """Return the outside as the loop sees it, with the directories made that everything is put into."""
         prepare(self.site)
         self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
-        doors = Doors(self._engine, self._processes, self._shm, self.site)
+        doors = Doors(self._engine, self._processes, self._shm, self.site, build_output)
         return World(load or self._load_and_keep, self.look, lambda action: execute(doors, action))
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -165,11 +168,21 @@ def test_a_broken_edit_disturbs_nothing_that_runs(place: Place, engine: docker.A
     assert place.once().returncode == 0
     before = _running(engine, place)
     good = manifest.read_text()
-    for bad in (good.replace("connections:", "connektions:"), good.replace("from: echo", "from: ecco"), "a: [b\n"):
+    line = r":\d+:\d+: .+"
+    for bad in (
+        good.replace("connections:", "connektions:"),
+        good.replace('pythonVersion: "3.11"', "pythonVersion: [3, 11]", 1),
+        good.replace("- {from: echo, to: capitals}", "- {from: echo, to: capitals}\n    - {from: capitals, to: echo}"),
+        good.replace("from: echo", "from: ecco"),
+        "a: [b\n",
+    ):
         manifest.write_text(bad)
         said = place.once()
         assert said.returncode == 2, said.stderr
-        assert f"{manifest}:" in said.stderr
+        wrong = [found for found in said.stderr.splitlines() if found.startswith(f"{manifest}:")]
+        assert len(wrong) == 1, said.stderr
+        assert re.fullmatch(re.escape(str(manifest)) + line, wrong[0]), wrong
+        assert place.reconcile("validate", str(manifest)).returncode == 2
         assert _running(engine, place) == before
     assert _echo(place, "still here") == ["STILL HERE"]
 
@@ -220,6 +233,35 @@ def test_get_describe_and_logs_show_what_runs(place: Place) -> None:
     assert "echo/echo" in logs.stdout
     described = place.reconcile("describe", "node", "echo/echo")
     assert "StartContainer" in described.stdout, described.stderr
+
+
+def test_output_of_nodes_reaches_the_controllers_log(place: Place) -> None:
+    """FR-011, SC-008: with time, pipeline, node and instance, from containers and host processes alike."""
+    example = place.copy("echo")
+    manifest = example / "echo.yaml"
+    host = (
+        "\n    - {id: last, nodeType: echo:Echo, source: ./nodes}\n\n  connections:\n    - {from: capitals, to: last}"
+    )
+    manifest.write_text(manifest.read_text().replace("\n  connections:", host))
+    echo = example / "nodes" / "echo.py"
+    text = echo.read_text()
+    marked = text.replace(
+        "    def process(self, frame):\n", "    def process(self, frame):\n        print('saw', frame)\n"
+    )
+    assert marked != text
+    echo.write_text(marked)
+    place.start("-f", str(place.manifests), "--log-format", "json")
+    eventually(lambda: _ready(place), within_s=240)
+    assert _echo(place, "hello") == ["HELLO"]
+
+    def seen() -> dict[str, dict[str, Any]]:
+        lines = [json.loads(line) for line in place.log().splitlines() if "saw Text" in line]
+        return {line["nodes"][0]: line for line in lines}
+
+    eventually(lambda: set(seen()) == {"echo/echo", "echo/last"}, within_s=10)
+    for line in seen().values():
+        assert line["instance"].startswith(f"rc-{place.instance}-")
+        assert abs(datetime.fromisoformat(line["time"]).timestamp() - time.time()) < 30
 
 
 def test_two_pipelines_with_equal_nodes_share_containers(place: Place, engine: docker.APIClient) -> None:
