@@ -75,7 +75,7 @@ def _rows(kind: str, found: list[Item], *, wide: bool) -> list[tuple[str, ...]]:
         case "images":
             return [("NAME", "ID", "PYTHON-ENV"), *(_image_row(item) for item in found)]
         case "services":
-            return [("NAME", "NODES"), *((item["metadata"]["name"], str(item["status"]["nodes"])) for item in found)]
+            return [("NAME", "PATTERN", "NODES"), *(_service_row(item) for item in found)]
         case "nodes":
             heading = ("NAME", "READY", "REASON", "INSTANCE", "RESTARTS", "SESSIONS", "OWNERS", "MESSAGE")
             return _cut([heading, *(_node_row(item) for item in found)], wide=wide)
@@ -111,6 +111,10 @@ def _node_row(item: Item) -> tuple[str, ...]:
 
 def _image_row(item: Item) -> tuple[str, ...]:
     return (item["metadata"]["name"], item["status"]["id"][:19], item["status"]["envHash"][:12])
+
+
+def _service_row(item: Item) -> tuple[str, ...]:
+    return (item["metadata"]["name"], item["status"]["pattern"], str(item["status"]["nodes"]))
 
 
 def _event_row(item: Item) -> tuple[str, ...]:

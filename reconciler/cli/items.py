@@ -42,7 +42,7 @@ def services(seen: Seen) -> list[Item]:
             "kind": "Service",
             "metadata": {"name": service.name},
             "spec": {},
-            "status": {"nodes": service.nodes, "conditions": []},
+            "status": {"nodes": service.nodes, "pattern": service.id.split(":", 1)[0], "conditions": []},
         }
         for service in seen.observed.shm_services
     ]
