@@ -60,7 +60,7 @@ class FrameHeader(ctypes.LittleEndianStructure):
         ("monotonic_ns", ctypes.c_int64),
         ("cause_incarnation", ctypes.c_uint64),
         ("cause_position", ctypes.c_uint64),
-        ("cause_index", ctypes.c_uint32),
+        ("cause_nth", ctypes.c_uint32),
         ("metadata_bytes", ctypes.c_uint32),
         ("payload_bytes", ctypes.c_uint64),
         ("rate", ctypes.c_double),
