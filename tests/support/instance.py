@@ -54,7 +54,13 @@ class Instance:
         return Domain(self.paths.shm_root, self.prefix, name)
 
     def start_node(
-        self, node_type: str, source: Path, *, node: str = "", python: str = sys.executable
+        self,
+        node_type: str,
+        source: Path,
+        *,
+        node: str = "",
+        python: str = sys.executable,
+        environ: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start a node instance."""
         name = f"rc-{self.paths.instance}-{node or node_type.lower()}"
@@ -68,6 +74,7 @@ class Instance:
                 env.SOURCE_DIR: str(source),
                 env.SHM_ROOT: str(self.paths.shm_root),
                 env.SHM_PREFIX: self.prefix,
+                **(environ or {}),
             },
         )
 
