@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SPIN_ENV = "RECONCILE_SPIN_US"
 """How long a reader looks again and again before it blocks, in microseconds."""
 
-DEFAULT_SPIN_US = 20 if (os.cpu_count() or 1) > 2 else 0  # noqa: PLR2004
+DEFAULT_SPIN_US = 20 if (os.cpu_count() or 1) > 2 else 0  # noqa: PLR2004 - cores
 """On one or two cores the sender needs the core that a spinning reader keeps busy: each round trip gets longer."""
 IDLE_LOOK_S = 1.0
 
