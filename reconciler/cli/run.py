@@ -47,6 +47,8 @@ def run(options: Namespace) -> int:
 def _once(loop: Loop, options: Namespace) -> int:
     ready = loop.run_until(is_settled, timeout_s=options.timeout)
     last = loop.last
+    if not ready and loop.blind is not None:
+        raise loop.blind
     if not ready:
         for line in _unready(last):
             print(f"reconcile: {line}", file=sys.stderr)

@@ -64,7 +64,10 @@ class Pass:
 
 
 class Loop:
-    """Converges one instance. `say` gets every event once; `publish` every change of status."""
+    """Converges one instance. `say` gets every event once; `publish` every pass.
+
+    `last` is the last pass that saw everything, `blind` the error of the look since then, if it failed.
+    """
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class Loop:
         self._stop = threading.Event()
         self._queue = Queue(world.act, clock=time.monotonic, done=self._done)
         self._statuses: dict[str, ObjectStatus] = {}
-        self._blind = ""
+        self.blind: ReconcilerError | None = None
         self._again_at_s = 0.0
         self._diagnosed: frozenset[str] = frozenset()
         self.last: Pass | None = None
@@ -125,7 +128,7 @@ class Loop:
         except ReconcilerError as error:
             self._say_blind(error)
             return RETRY_LOOK_S
-        self._blind = ""
+        self.blind = None
         self.last = done
         again_s = self._again_at_s - time.monotonic()
         waits = [RESYNC_S, done.plan.requeue_s, again_s if again_s > 0 else None]
@@ -134,8 +137,8 @@ class Loop:
     def _pass(self) -> Pass:
         memory = self._queue.memory  # before the look: what ends during it must still count as under way
         desired = self._world.load()
-        self._queue.see(desired)
         observed = self._world.look()
+        self._queue.see(desired, observed)
         found = plan(desired, observed, memory, now_s=time.monotonic())
         for step in found.steps:
             self._queue.submit(step)
@@ -181,8 +184,8 @@ class Loop:
         self._wake.set()
 
     def _say_blind(self, error: ReconcilerError) -> None:
-        if self._blind != str(error):
-            self._blind = str(error)
+        said, self.blind = self.blind, error
+        if str(said) != str(error):
             self._say(Event(time.time(), "Warning", "controller", error.reason, str(error)))
 
     def _say_diagnostics(self, desired: Desired) -> None:

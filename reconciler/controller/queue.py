@@ -1,24 +1,25 @@
 """Actions under way: a bounded pool, and a smaller one for builds, so that a slow build holds up nothing else.
 
-Rule: an outcome is put into the memory before anybody is woken, so the next pass knows of it.
+Rule: an outcome is put into the memory before anybody is woken, so the next pass knows of it. Builds run in daemon
+threads, since nobody who asks a controller to end wants to wait for one.
 """
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.model.action import BuildImage, PullImage
 from reconciler.model.errors import ReconcilerError
-from reconciler.model.memory import Memory, Outcome, begin, remember, see_sessions
+from reconciler.model.memory import Memory, Outcome, begin, forget, remember, see_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.model.action import Action, Step
     from reconciler.model.desired import Desired
+    from reconciler.model.observed import Observed
 
 WORKERS = 4
 """Engine calls at once: four is where starting containers gains no more on the engines measured."""
@@ -42,7 +43,7 @@ class Queue:
         self._memory = Memory()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="act")
-        self._builders = ThreadPoolExecutor(BUILDERS, thread_name_prefix="build")
+        self._builders = threading.BoundedSemaphore(BUILDERS)
 
     @property
     def memory(self) -> Memory:
@@ -50,27 +51,28 @@ class Queue:
         with self._lock:
             return self._memory
 
-    def see(self, desired: Desired) -> None:
-        """Note which pipelines have sessions now."""
+    def see(self, desired: Desired, observed: Observed) -> None:
+        """Note which pipelines have sessions now, and forget what is no more."""
+        now_s = self._clock()
         with self._lock:
-            self._memory = see_sessions(self._memory, desired, now_s=self._clock())
+            self._memory = forget(see_sessions(self._memory, desired, now_s=now_s), observed, now_s=now_s)
 
     def submit(self, step: Step) -> None:
         """Have a step done."""
         with self._lock:
             self._memory = begin(self._memory, step)
-        pool = self._builders if isinstance(step.action, BuildImage | PullImage) else self._workers
-        pool.submit(self._run, step)
-
-    def forgive(self) -> None:
-        """Forget failures, so that everything is tried at once."""
-        with self._lock:
-            self._memory = replace(self._memory, failures={})
+        if isinstance(step.action, BuildImage | PullImage):
+            threading.Thread(target=self._build, args=(step,), daemon=True, name=f"build-{step.object}").start()
+        else:
+            self._workers.submit(self._run, step)
 
     def close(self) -> None:
-        """Wait for what is under way and take nothing more. A build is left to end by itself."""
+        """Wait for what is under way and take nothing more. A build is cut off: the next controller cleans up."""
         self._workers.shutdown(wait=True, cancel_futures=True)
-        self._builders.shutdown(wait=False, cancel_futures=True)
+
+    def _build(self, step: Step) -> None:
+        with self._builders:
+            self._run(step)
 
     def _run(self, step: Step) -> None:
         outcome = Outcome()

@@ -92,12 +92,20 @@ def watch_engine(events: Callable[[], Iterator[object]], wake: Callable[[], None
 
 def probe(state: Callable[[], Hashable], wake: Callable[[], None], stop: threading.Event) -> None:
     """Wake when something that can only be asked for has changed."""
-    before = state()
+    before = _ask(state)
     while not stop.wait(PROBE_S):
-        now = state()
+        now = _ask(state)
         if now != before:
             before = now
             wake()
+
+
+def _ask(state: Callable[[], Hashable]) -> Hashable:
+    """Return a state, or None where it can't be had: the look that follows says why, once."""
+    try:
+        return state()
+    except ReconcilerError:
+        return None
 
 
 def _identities(paths: Iterable[Path]) -> list[tuple[Path, tuple[int, int]]]:

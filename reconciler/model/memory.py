@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model.desired import Desired
+    from reconciler.model.observed import Observed
 
 HEALTHY_AFTER_S = 600.0
 """An object that went well for this long is forgiven its earlier failures."""
@@ -30,10 +31,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """How often an instance was started after it had ended, and when last."""
+    """How often an instance was started in a row without a healthy while between, when last, and how often in all."""
 
     count: int
     at_s: float
+    total: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,19 @@ def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> M
     if not outcome.reason and isinstance(step.action, StartContainer | StartProcess):
         last = starts.get(step.object)
         lately = last is not None and now_s - last.at_s < HEALTHY_AFTER_S
-        starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s)
+        starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s, last.total + 1 if last else 1)
     return replace(memory, failures=failures, starts=starts, in_flight=memory.in_flight - {step.object})
+
+
+def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
+    """Drop what is old and concerns nothing that is there any more, so that the memory stays as small as the world."""
+    there = {f"container/{c.name}" for c in observed.containers} | {f"process/{p.name}" for p in observed.processes}
+    oldest_s = now_s - HEALTHY_AFTER_S
+    return replace(
+        memory,
+        failures={key: failure for key, failure in memory.failures.items() if failure.at_s > oldest_s},
+        starts={key: last for key, last in memory.starts.items() if last.at_s > oldest_s or key in there},
+    )
 
 
 def see_sessions(memory: Memory, desired: Desired, *, now_s: float) -> Memory:

@@ -242,7 +242,7 @@ def _node_status(view: View, pipeline: Pipeline, node: Node) -> ObjectStatus:
         container=name if name in view.facts.containers else "",
         owners=tuple(f"{p}/{n}" for p, n in instance.owners) if instance else (),
         sessions=tuple(sorted({s.session for s in document.sessions})) if document else (),
-        restarts=max(starts.count - 1, 0) if starts else 0,
+        restarts=starts.total - 1 if starts else 0,
     )
 
 

@@ -50,6 +50,7 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     patience = Patience(memory, wanted, now_s=now_s)
     view = conditions.View(desired, facts, wanted, placement, memory, patience)
     pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
+    pruned += prune.prune_builds(facts, building=any(busy.startswith("image/") for busy in memory.in_flight))
     if desired.complete and not desired.keep_images:
         pruned += prune.prune_images(facts)
     found = [*pruned, *rollout(wanted, placement, facts), *conditions.endpoint_steps(view)]

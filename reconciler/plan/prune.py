@@ -80,6 +80,12 @@ def _leftovers(facts: Facts, keep: set[str], sessions: set[str]) -> Iterator[Ste
             yield Step(action.RemoveService(service.name, service.id), "left behind, and its session is gone")
 
 
+def prune_builds(facts: Facts, *, building: bool) -> list[Step]:
+    """Return the steps that take away containers of builds that were cut off: there are some, and nobody builds."""
+    left = [container for container in facts.observed.containers if container.kind == "build"]
+    return [] if building else [step for found in left for step in _end(found, cause="its build was cut off")]
+
+
 def _dead(facts: Facts, keep: set[str]) -> Iterator[Step]:
     """What can't come back: containers the engine calls dead, and iceoryx2 nodes whose program was killed."""
     for container in facts.containers.values():

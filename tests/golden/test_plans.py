@@ -17,7 +17,7 @@ from reconciler.contract.files import Status
 from reconciler.model.desired import Diagnostic
 from reconciler.model.manifest import Docker, Origin, Restart
 from reconciler.model.memory import Failure, Memory, Starts
-from reconciler.model.observed import ShmNode, ShmService
+from reconciler.model.observed import Container, ShmNode, ShmService
 from reconciler.plan.container import node_hash
 from reconciler.plan.foresee import route
 from reconciler.plan.image import env_hash
@@ -180,6 +180,16 @@ CASES: dict[str, Callable[[], Case]] = {
         desire(ECHO),
         _with_first(SETTLED, state="created"),
         Memory(in_flight=frozenset({CONTAINER})),
+    ),
+    "build_cut_off": lambda: (
+        desire(ECHO),
+        replace(BARE, containers=(Container("b1", "rc-build-x", "running", "i", "build"),)),
+        Memory(),
+    ),
+    "build_goes_on": lambda: (
+        desire(ECHO),
+        replace(BARE, containers=(Container("b1", "rc-build-x", "running", "i", "build"),)),
+        Memory(in_flight=frozenset({f"image/{_tag('3.11')}"})),
     ),
     "name_taken": lambda: (
         desire(ECHO),
