@@ -260,7 +260,8 @@ def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> I
     problem = _instance_problem(view, pipeline, node, name or None)
     yield _condition("Running", ("False", *problem) if problem else YES, generation)
     for session, asked in view.wanted.sessions:
-        if asked.name == pipeline.name and not problem and session.name not in view.placement.waiting:
+        lasting = asked.name == pipeline.name and session.kind != "lease"
+        if lasting and not problem and session.name not in view.placement.waiting:
             problem = _served_problem(view, name, node, session.name)
     yield _condition("Ready", ("False", *problem) if problem else YES, generation)
 
@@ -279,11 +280,14 @@ def _pipeline_status(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) 
 
 
 def _pipeline_ready(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> Said:
+    """Ready for the sessions that last; one that a program has just opened says for itself when it is."""
     if pipeline.suspend:
         return ("False", "Suspended", "spec.suspend is true")
     if pipeline not in view.wanted.active:
         return ("True", "Idle", "starts with the first session")
-    return _all(parts, "Session", "Ready")
+    brief = {session.name for session in view.desired.sessions if session.kind == "lease"}
+    lasting = [part for part in parts if part.kind == "Session" and part.name not in brief]
+    return _all(lasting, "Session", "Ready") if lasting else _all(parts, "Node", "Running")
 
 
 def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> Said:
