@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 VERSIONS := 3.9 3.10 3.11
 
-.PHONY: help demo test check fmt golden clean venv engine base-images format-check lint types layers scripts fast
+.PHONY: help demo test check bench fmt golden clean venv engine base-images format-check lint types layers scripts fast
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ scripts: venv
 
 fast: venv
 	$(BIN)/pytest --quiet --fail-on-skip --ignore=tests/engine --ignore=tests/chaos tests
+
+bench: venv ## measure, with raw iceoryx2 beside it in the same run
+	for bench in hack/bench-*; do echo "# $$bench"; $(BIN)/python "$$bench"; done
 
 fmt: venv ## format, and repair what the linter can
 	$(BIN)/ruff format .
