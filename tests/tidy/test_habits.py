@@ -6,8 +6,6 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.tree import files, modules, text, tree
 
 if TYPE_CHECKING:
@@ -33,16 +31,17 @@ URL_HOST = re.compile(r"\b(?:https?|ftp|oci|docker)://(?:[^\s/@]+@)?(\[?[\w.:-]+
 BARE_HOST = re.compile(r"(?<![\w./@-])((?:[a-z0-9-]+\.)+(?:io|org|com|net|cloud))(?![\w(-]|\.\w)")
 
 
-@pytest.mark.parametrize("path", modules(), ids=str)
-def test_a_module_says_what_it_owns(path: Path) -> None:
-    assert not text(path).strip() or ast.get_docstring(tree(path))
+def test_a_module_says_what_it_owns() -> None:
+    assert [path for path in modules() if text(path).strip() and not ast.get_docstring(tree(path))] == []
 
 
-@pytest.mark.parametrize("path", modules("reconciler"), ids=str)
-def test_no_vague_names(path: Path) -> None:
-    defined = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    names = [path.stem, *(node.name for node in ast.walk(tree(path)) if isinstance(node, defined))]
-    assert [name for name in names if VAGUE.search(name.lower())] == []
+def test_no_vague_names() -> None:
+    assert {name for path in modules("reconciler") for name in defined(path) if VAGUE.search(name.lower())} == set()
+
+
+def defined(path: Path) -> list[str]:
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [path.stem, *(node.name for node in ast.walk(tree(path)) if isinstance(node, kinds))]
 
 
 def hosts(words: str) -> Iterator[str]:
@@ -51,10 +50,9 @@ def hosts(words: str) -> Iterator[str]:
     yield from (match[1] for match in BARE_HOST.finditer(words))
 
 
-@pytest.mark.parametrize("path", files(), ids=str)
-def test_no_host_of_a_registry_or_mirror_is_written_down(path: Path) -> None:
-    unknown = {host for host in hosts(text(path)) if host not in WELL_KNOWN and not host.startswith("127.0.0.")}
-    assert unknown == set()
+def test_no_host_of_a_registry_or_mirror_is_written_down() -> None:
+    found = {(str(path), host) for path in files() for host in hosts(text(path))}
+    assert {(path, host) for path, host in found if host not in WELL_KNOWN and not host.startswith("127.0.0.")} == set()
 
 
 def test_hosts_are_seen() -> None:
@@ -65,16 +63,17 @@ def test_hosts_are_seen() -> None:
         assert list(hosts(f"pip install -i {'https:'}//{host}/simple x")) == [host]
 
 
-@pytest.mark.parametrize("path", modules(), ids=str)
-def test_every_silenced_rule_has_a_reason(path: Path) -> None:
+def test_every_silenced_rule_has_a_reason() -> None:
     bare = re.compile(r"#\s*(noqa(?!: [A-Z0-9, ]+ - \S))")
-    assert [line for line in text(path).splitlines() if bare.search(line)] == []
+    assert [(str(path), line) for path in modules() for line in text(path).splitlines() if bare.search(line)] == []
 
 
-SLEEPLESS = [path for path in modules("tests") if path.parts[1] in {"unit", "golden", "property", "sim", "tidy"}]
+def test_no_test_sleeps() -> None:
+    sleepless = {"unit", "golden", "property", "sim", "tidy"}
+    found = [(str(path), line) for path in modules("tests") if path.parts[1] in sleepless for line in sleeps(path)]
+    assert found == []
 
 
-@pytest.mark.parametrize("path", SLEEPLESS, ids=str)
-def test_no_test_sleeps(path: Path) -> None:
+def sleeps(path: Path) -> list[int]:
     called = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
-    assert [call.lineno for call in called if getattr(call, "attr", getattr(call, "id", "")) == "sleep"] == []
+    return [call.lineno for call in called if getattr(call, "attr", getattr(call, "id", "")) == "sleep"]
