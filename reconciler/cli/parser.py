@@ -51,10 +51,10 @@ def _look_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    logs = _command(commands, "logs", "show the output of nodes")
+    logs = _command(commands, "logs", "show the output of nodes", short=False)
     logs.add_argument("pipeline")
     logs.add_argument("node", nargs="?")
-    logs.add_argument("-F", "--follow", action="store_true", help="go on as more comes")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
     logs.add_argument("--since", type=_seconds, metavar="S", help="only the last S seconds")
     logs.add_argument("--tail", type=int, metavar="N", help="only the last N lines of each node")
     stream = _command(commands, "stream", "send a file through a pipeline and print what comes back")
@@ -68,23 +68,26 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, says: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, says: str, *, short: bool = True
 ) -> argparse.ArgumentParser:
-    made = commands.add_parser(name, help=says, description=says.capitalize() + ".")
-    _common(made, again=True)
+    """Add a command. `short`: whether `-f` names its manifests, or means something else there."""
+    made = commands.add_parser(name, help=says, description=says[0].upper() + says[1:] + ".")
+    _common(made, again=True, flags=("-f", "--manifests") if short else ("--manifests",))
     made.set_defaults(module=name)
     return made
 
 
-def _common(target: argparse.ArgumentParser, *, again: bool = False) -> None:
+def _common(
+    target: argparse.ArgumentParser, *, again: bool = False, flags: tuple[str, ...] = ("-f", "--manifests")
+) -> None:
     """Options of every command, before or after its name; the later one wins, and none given changes nothing."""
     group = target.add_argument_group("instance")
 
-    def add(*flags: str, default: object, **rest: object) -> None:
-        group.add_argument(*flags, default=argparse.SUPPRESS if again else default, **rest)  # type: ignore[arg-type]
+    def add(*names: str, default: object, **rest: object) -> None:
+        group.add_argument(*names, default=argparse.SUPPRESS if again else default, **rest)  # type: ignore[arg-type]
 
     manifests = os.environ.get(env.MANIFESTS)
-    add("-f", "--manifests", type=Path, default=Path(manifests) if manifests else None, metavar="DIR")
+    add(*flags, type=Path, default=Path(manifests) if manifests else None, metavar="DIR")
     add("--instance", default=None, metavar="NAME", help="whose world it is (default)")
     add("--state-dir", default=None, metavar="DIR", help="what survives a reboot")
     add("--runtime-dir", default=None, metavar="DIR", help="what does not")
