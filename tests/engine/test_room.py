@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.instance import REPOSITORY
+from tests.support.instance import REPOSITORY, Instance, fresh_instance
 
 if TYPE_CHECKING:
-    from tests.support.instance import Instance
+    from collections.abc import Iterator
 
 PROGRAM = """
 import sys
@@ -48,6 +48,12 @@ sender.close(); reader.close(); domain.close()
 
 
 UNSHARE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+
+
+@pytest.fixture
+def instance() -> Iterator[Instance]:
+    with fresh_instance() as fresh:
+        yield fresh
 
 
 def can_mount() -> bool:
