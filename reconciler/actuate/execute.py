@@ -76,6 +76,7 @@ def execute(doors: Doors, wanted: Action) -> None:
             | action.WriteEndpoints()
             | action.RemoveNodeFiles()
             | action.RemoveEndpoints()
+            | action.RemoveLease()
         ):
             _file(doors.site, wanted)
         case _:
@@ -123,7 +124,8 @@ def _file(
     | action.WriteAssignments
     | action.WriteEndpoints
     | action.RemoveNodeFiles
-    | action.RemoveEndpoints,
+    | action.RemoveEndpoints
+    | action.RemoveLease,
 ) -> None:
     match wanted:
         case action.WriteSource(digest=digest, path=path):
@@ -136,5 +138,7 @@ def _file(
             files.remove_node_files(site, name)
         case action.RemoveEndpoints(session=session):
             files.remove_endpoints(site, session)
+        case action.RemoveLease(session=session):
+            files.remove_lease(site, session)
         case _:
             assert_never(wanted)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.contract import files
+from reconciler.contract import files, lock
 from reconciler.model.errors import FilesError
 
 if TYPE_CHECKING:
@@ -58,6 +60,24 @@ def remove_endpoints(site: Site, session: str) -> None:
     """Remove a session's endpoints; gone already is success."""
     with _translated(f"remove the endpoints of {session}"):
         _below(site.endpoints_dir, f"{session}.json").unlink(missing_ok=True)
+
+
+def remove_lease(site: Site, session: str) -> None:
+    """Remove a lease that nobody holds. One that a program has taken meanwhile stays, and gone already is success."""
+    with _translated(f"remove the lease of {session}"):
+        path = _below(site.sessions_dir, f"{session}.json")
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.is_at(file, path):
+                path.unlink(missing_ok=True)
+        except BlockingIOError:
+            return
+        finally:
+            os.close(file)
 
 
 def _below(directory: str, name: str) -> Path:

@@ -122,6 +122,13 @@ class RemoveEndpoints:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveLease:
+    """Remove a lease that nobody holds."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveDeadNodes:
     """Reclaim what dead iceoryx2 nodes left in shared memory."""
 
@@ -159,6 +166,7 @@ Action = (
     | StopProcess
     | RemoveNodeFiles
     | RemoveEndpoints
+    | RemoveLease
     | RemoveDeadNodes
     | RemoveService
     | RemoveImage
@@ -192,6 +200,8 @@ def object_of(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm 
             return f"files/{name}"
         case RemoveEndpoints(session=name):
             return f"endpoints/{name}"
+        case RemoveLease(session=name):
+            return f"lease/{name}"
         case RemoveDeadNodes():
             return "shm/dead-nodes"
         case RemoveService(name=name):

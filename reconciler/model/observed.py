@@ -31,6 +31,11 @@ class Site:
     version: str
 
     @property
+    def sessions_dir(self) -> str:
+        """Where programs put their leases, beside the node instances."""
+        return f"{self.nodes_dir.rpartition('/')[0]}/sessions"
+
+    @property
     def endpoints_dir(self) -> str:
         """Where sessions' endpoints are written, beside the node instances."""
         return f"{self.nodes_dir.rpartition('/')[0]}/endpoints"
@@ -100,7 +105,10 @@ class ShmService:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Observed state. Tuples are sorted by name, so that equal worlds are equal values."""
+    """Observed state. Tuples are sorted by name, so that equal worlds are equal values.
+
+    `stale_leases` are the sessions whose lease lies there and is held by nobody: their program was killed.
+    """
 
     site: Site
     containers: tuple[Container, ...] = ()
@@ -108,6 +116,7 @@ class Observed:
     processes: tuple[Process, ...] = ()
     node_files: tuple[NodeFiles, ...] = ()
     endpoints: tuple[Endpoints, ...] = ()
+    stale_leases: tuple[str, ...] = ()
     sources: frozenset[str] = field(default_factory=frozenset)
     shm_nodes: tuple[ShmNode, ...] = ()
     shm_services: tuple[ShmService, ...] = ()

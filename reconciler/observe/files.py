@@ -41,6 +41,16 @@ def endpoints(directory: Path) -> tuple[Endpoints, ...]:
     return tuple(found)
 
 
+def stale_leases(directory: Path) -> tuple[str, ...]:
+    """Return the sessions whose lease nobody holds any more. A lease is locked before it has its name.
+
+    Raises:
+        FilesError: if the directory is there and can't be read.
+    """
+    leases = [entry for entry in _entries(directory) if entry.suffix == ".json"]
+    return tuple(entry.stem for entry in leases if not lock.held(entry) and entry.is_file())
+
+
 def _node(directory: Path) -> NodeFiles:
     return NodeFiles(
         name=directory.name,

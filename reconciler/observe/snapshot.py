@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler import sources
 from reconciler.model.observed import Observed
-from reconciler.observe.files import endpoints, node_files
+from reconciler.observe.files import endpoints, node_files, stale_leases
 
 if TYPE_CHECKING:
     from reconciler.engine.port import EnginePort
@@ -42,6 +42,7 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
         processes=running,
         node_files=node_files(Path(site.nodes_dir)),
         endpoints=endpoints(Path(site.endpoints_dir)),
+        stale_leases=stale_leases(Path(site.sessions_dir)),
         sources=sources.present(Path(site.sources_dir)),
         shm_nodes=tuple(sorted(nodes, key=lambda node: (node.name, node.id))),
         shm_services=tuple(sorted(services, key=lambda service: (service.name, service.id))),

@@ -43,7 +43,7 @@ def route(desired: Desired, observed: Observed, *, now_s: float = 0.0) -> tuple[
     raise RuntimeError(msg)
 
 
-def after(observed: Observed, done: Action) -> Observed:  # noqa: C901, PLR0911 - one arm for each action
+def after(observed: Observed, done: Action) -> Observed:  # noqa: C901, PLR0911, PLR0912 - one arm for each action
     """Return the world after an action has succeeded."""
     match done:
         case action.PullImage(reference=reference):
@@ -62,6 +62,8 @@ def after(observed: Observed, done: Action) -> Observed:  # noqa: C901, PLR0911 
             return replace(observed, endpoints=tuple(sorted([*others, document], key=lambda e: e.session)))
         case action.RemoveEndpoints(session=session):
             return replace(observed, endpoints=tuple(e for e in observed.endpoints if e.session != session))
+        case action.RemoveLease(session=session):
+            return replace(observed, stale_leases=tuple(s for s in observed.stale_leases if s != session))
         case action.RemoveNodeFiles(name=name):
             return replace(observed, node_files=tuple(f for f in observed.node_files if f.name != name))
         case action.RemoveDeadNodes(ids=ids):
@@ -85,7 +87,9 @@ def settle(observed: Observed) -> Observed:
 def _settled(files: NodeFiles, runs: bool) -> NodeFiles:  # noqa: FBT001 - a fact, not a switch
     if not runs or files.assignments is None:
         return replace(files, alive=False)
-    sessions = tuple(SessionStatus(s.session, s.node, READY) for s in files.assignments.sessions)
+    sessions = tuple(
+        SessionStatus(s.session, s.node, READY, generation=s.generation) for s in files.assignments.sessions
+    )
     return replace(files, alive=True, status=Status(files.name, files.assignments.generation, sessions))
 
 

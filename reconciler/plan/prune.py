@@ -87,10 +87,12 @@ def prune_builds(facts: Facts, *, building: bool) -> list[Step]:
 
 
 def _dead(facts: Facts, keep: set[str]) -> Iterator[Step]:
-    """What can't come back: containers the engine calls dead, and iceoryx2 nodes whose program was killed."""
+    """What can't come back: containers the engine calls dead; leases and iceoryx2 nodes whose program was killed."""
     for container in facts.containers.values():
         if container.state == "dead" and container.name in keep:
             yield Step(action.RemoveContainer(container.name, container.id), "the engine could not remove it earlier")
+    for session in facts.observed.stale_leases:
+        yield Step(action.RemoveLease(session), "its program has ended without closing it")
     dead = tuple(sorted(node.id for node in facts.observed.shm_nodes if node.dead))
     if dead:
         yield Step(action.RemoveDeadNodes(dead), f"{len(dead)} of their programs were killed")

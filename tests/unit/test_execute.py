@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from reconciler.model import action
 from reconciler.model.errors import BuildError, EngineError, FilesError, SourceError
 from reconciler.model.instance import EnvImage, ProcessSpec
 from reconciler.model.observed import Process, Site
+from reconciler.stream import lease
 from tests.support.engine_checks import Rig
 from tests.support.model_engine import ModelEngine
 
@@ -184,6 +186,17 @@ def test_disk_that_refuses_is_an_error_of_ours(world: World) -> None:
     Path(world.doors.site.nodes_dir, "rc-x").write_text("a file where a directory must be")
     with pytest.raises(FilesError, match="can't write the assignments of rc-x"):
         world.do(action.WriteAssignments(Assignments("rc-x", "g1")))
+
+
+def test_lease_goes_only_while_nobody_holds_it(world: World) -> None:
+    sessions = Path(world.doors.site.sessions_dir)
+    sessions.mkdir()
+    held = lease.ask(sessions, "echo")
+    world.do(action.RemoveLease(held.session))
+    assert held.path.exists()
+    os.close(held.file)
+    world.do(action.RemoveLease(held.session))
+    assert not held.path.exists()
 
 
 def test_every_action_is_done_in_this_file(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +16,11 @@ from reconciler.contract.files import Assignments, Endpoints, Status
 from reconciler.model.errors import EngineUnavailableError, FilesError, ReconcilerError
 from reconciler.model.observed import Process, ShmNode, ShmService, Site
 from reconciler.observe.snapshot import observe
+from reconciler.stream import lease
 from tests.support.engine_checks import Rig
 from tests.support.model_engine import ModelEngine
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.model.instance import ProcessSpec
     from reconciler.model.observed import Observed
 
@@ -119,6 +119,15 @@ def test_damaged_document_counts_as_missing(site: Site, tmp_path: Path, text: st
     written.write_assignments(site, Assignments("rc-x", "g1"))
     (tmp_path / "run" / "nodes" / "rc-x" / "assignments.json").write_text(text)
     assert look(site).node_files[0].assignments is None
+
+
+def test_leases_that_nobody_holds_are_named(site: Site) -> None:
+    held, dropped = (lease.ask(Path(site.sessions_dir), "echo") for _ in range(2))
+    assert look(site).stale_leases == ()
+    os.close(dropped.file)
+    assert look(site).stale_leases == (dropped.session,)
+    held.release()
+    assert look(site).stale_leases == (dropped.session,)
 
 
 def test_damaged_endpoints_are_named_so_that_they_are_written_anew_or_removed(site: Site, tmp_path: Path) -> None:
