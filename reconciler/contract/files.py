@@ -52,7 +52,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Served:
-    """One session as one node instance serves it."""
+    """One session as one node instance serves it. `generation` is a digest of the rest."""
 
     session: str
     pipeline: str
@@ -60,6 +60,7 @@ class Served:
     params: str
     inputs: Tuple[Channel, ...]
     outputs: Tuple[Channel, ...]
+    generation: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ class Assignments:
 
 @dataclass(frozen=True)
 class SessionStatus:
-    """How one session fares in one node of an instance (which may serve two nodes of one session)."""
+    """How one session fares in one node of an instance (which may serve two nodes of one session).
+
+    `generation` is that of the entry it is served by, so that a session is not in doubt because others come and go.
+    """
 
     session: str
     node: str = ""
@@ -82,6 +86,7 @@ class SessionStatus:
     received: int = 0
     sent: int = 0
     dropped: int = 0
+    generation: str = ""
 
 
 @dataclass(frozen=True)

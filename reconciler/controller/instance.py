@@ -155,7 +155,11 @@ class Instance:
         if name != "status.json":
             return not name.startswith(".")
         status = parse_status(read_text(Path(path)) or "")
-        said = status and (status.generation, status.error, *((s.session, s.node, s.state) for s in status.sessions))
+        said = status and (
+            status.generation,
+            status.error,
+            *((s.session, s.node, s.generation, s.state) for s in status.sessions),
+        )
         changed = self._said.get(path) != said
         self._said[path] = said
         return changed

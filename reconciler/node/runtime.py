@@ -167,5 +167,5 @@ class Runtime:
 
 
 def _without_counters(status: files.Status) -> Tuple[Any, ...]:
-    sessions = tuple((each.session, each.node, each.state, each.message) for each in status.sessions)
+    sessions = tuple((each.session, each.node, each.generation, each.state, each.message) for each in status.sessions)
     return (status.generation, status.error, sessions)

@@ -86,6 +86,7 @@ class Worker:
             received=received,
             sent=sent,
             dropped=dropped,
+            generation=self.served.generation,
         )
 
     def _counts(self) -> Tuple[int, int, int]:

@@ -145,10 +145,12 @@ def _served_problem(view: View, name: str | None, node: Node, session: str) -> P
     instance_files = view.facts.files.get(name or "")
     document = view.placement.documents.get(name or "")
     status = instance_files.status if instance_files else None
-    if status is None or document is None or status.generation != document.generation:
+    key = (session, node.id)
+    asked = next((s for s in document.sessions if (s.session, s.node) == key), None) if document else None
+    found = next((s for s in status.sessions if (s.session, s.node) == key), None) if status else None
+    if asked is None or found is None or found.generation != asked.generation:
         return ("Starting", "is taking in its assignments")
-    found = next((s for s in status.sessions if s.session == session and s.node in {"", node.id}), None)
-    if found is None or found.state == files.STARTING:
+    if found.state == files.STARTING:
         return ("Initializing", "is initializing")
     return ("NodeFailed", found.message) if found.state == files.FAILED else None
 

@@ -5,10 +5,12 @@ Rule: every end of a channel is told the same limits, since whoever comes first 
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import names
 from reconciler.contract.files import Channel, Endpoints, Served
+from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
     from reconciler.model.manifest import Connection, Node, Pipeline
@@ -22,7 +24,7 @@ SESSION_BUFFER = 32
 
 def served(pipeline: Pipeline, node: Node, session: str) -> Served:
     """Return one session as the instance of one node shall serve it."""
-    return Served(
+    made = Served(
         session=session,
         pipeline=pipeline.name,
         node=node.id,
@@ -30,6 +32,7 @@ def served(pipeline: Pipeline, node: Node, session: str) -> Served:
         inputs=_inputs(pipeline, node, session),
         outputs=_outputs(pipeline, node, session),
     )
+    return replace(made, generation=digest("served", asdict(made))[:12])
 
 
 def endpoints(pipeline: Pipeline, session: str) -> Endpoints:
