@@ -52,7 +52,8 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
     pruned += prune.prune_builds(facts, building=any(busy.startswith("image/") for busy in memory.in_flight))
     if desired.complete and not desired.keep_images:
-        pruned += prune.prune_images(facts)
+        wished = {instance.image.env_hash for instance in wanted.instances.values() if instance.image}
+        pruned += prune.prune_images(facts, keep=wished)
     found = [*pruned, *rollout(wanted, placement, facts), *conditions.endpoint_steps(view)]
     steps, blocked = patience.sift(_first_of_each(found, memory))
     waits = [

@@ -37,13 +37,17 @@ def prune(facts: Facts, *, keep: set[str], sessions: set[str], complete: bool) -
     return steps
 
 
-def prune_images(facts: Facts) -> list[Step]:
-    """Return the steps that remove this instance's environment images which no container uses, on request only."""
+def prune_images(facts: Facts, *, keep: set[str]) -> list[Step]:
+    """Return the steps that remove this instance's environment images, on request only.
+
+    Those stay that a container uses, and those of the environment hashes in `keep`.
+    """
     used = {container.image_id for container in facts.observed.containers}
     ours = [image for image in facts.observed.images if _is_ours(image, facts) and image.id not in used]
     return [
         Step(action.RemoveImage(image.tags[0] if image.tags else image.id, image.id), "removal of images was asked for")
         for image in ours
+        if image.env_hash not in keep
     ]
 
 

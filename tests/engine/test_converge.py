@@ -312,3 +312,35 @@ def test_at_rest_no_write_call_reaches_the_engine(place: Place) -> None:
         assert instance.engine.calls.writes == {}
         reads = {name: count - before.get(name, 0) for name, count in instance.engine.calls.reads.items()}
     assert sorted(reads.values()) == [10, 10]
+
+
+def test_images_are_built_listed_and_pruned_apart_from_the_rest(place: Place, engine: docker.APIClient) -> None:
+    manifest = place.copy("echo") / "echo.yaml"
+    text = manifest.read_text().replace('pythonVersion: "3.11"', 'pythonVersion: "3.11"\n        pythonPackages: [six]')
+    manifest.write_text(text)
+    directory = ("-f", str(place.manifests))
+    assert place.reconcile("images", "build", *directory).returncode == 0
+    assert not _containers(engine, place)
+    ours = [item["metadata"]["name"] for item in place.items("images") if _is_ours(engine, item, place)]
+    listed = place.reconcile("images", "ls", *directory)
+    assert all(name in listed.stdout for name in ours)
+    assert place.reconcile("images", "prune", *directory).returncode == 0
+    assert [i["metadata"]["name"] for i in place.items("images") if _is_ours(engine, i, place)] == ours
+    manifest.write_text(text.replace("[six]", "[]"))
+    assert place.reconcile("images", "prune", *directory).returncode == 0
+    left = [i["metadata"]["name"] for i in place.items("images") if _is_ours(engine, i, place)]
+    assert not set(ours) & set(left)
+
+
+def _is_ours(engine: docker.APIClient, item: dict[str, Any], place: Place) -> bool:
+    marks = engine.inspect_image(item["status"]["id"])["Config"]["Labels"]
+    return bool(marks[labels.INSTANCE] == place.instance)
+
+
+def test_doctor_says_what_is_amiss(place: Place) -> None:
+    well = place.reconcile("doctor")
+    assert well.returncode == 0, well.stdout
+    assert "BAD" not in well.stdout
+    away = place.reconcile("doctor", DOCKER_HOST="unix:///nonexistent/docker.sock")
+    assert away.returncode == 1
+    assert "BAD  engine" in away.stdout
