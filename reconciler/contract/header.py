@@ -38,8 +38,23 @@ DTYPES = (
 )
 """Element types as numpy spells them; the code in the header is the index. Code 0: the payload is no array."""
 
-SERVICE_ALIGNMENT = 64
+BLOCK_BYTES = 64
 """Payloads begin at multiples of this many bytes, so that arrays of every element type can be used in place."""
+
+
+class Block(ctypes.Structure):
+    """What a payload is counted in.
+
+    iceoryx2 reserves for each element of a slice as much as its alignment, so a slice of single bytes that is aligned
+    to 64 would take 64 times its size.
+    """
+
+    _fields_ = (("bytes", ctypes.c_uint8 * BLOCK_BYTES),)
+
+    @staticmethod
+    def type_name() -> str:
+        """Name under which iceoryx2 compares both ends."""
+        return "reconciler.Block"
 
 
 class FrameHeader(ctypes.LittleEndianStructure):

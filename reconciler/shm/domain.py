@@ -89,8 +89,8 @@ class Shm:
                     path.unlink(missing_ok=True)
 
     def files(self) -> tuple[int, int]:
-        """Return how many files of the instance lie in `/dev/shm`, and their bytes, iceoryx2's own lock left out."""
-        sizes = [path.stat().st_size for path in self._segments() if not path.name.endswith(".global_mgmt")]
+        """Return how many files lie in `/dev/shm` and the bytes they hold, iceoryx2's own lock left out."""
+        sizes = [path.stat().st_blocks * 512 for path in self._segments() if not path.name.endswith(".global_mgmt")]
         return len(sizes), sum(sizes)
 
     def forget(self) -> None:

@@ -6,14 +6,13 @@ Overflow drops the oldest; that a reliable reader is never overrun is the sender
 
 from __future__ import annotations
 
-import ctypes
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 
 import iceoryx2 as iox
 
-from reconciler.contract.header import SERVICE_ALIGNMENT, FrameHeader
+from reconciler.contract.header import BLOCK_BYTES, Block, FrameHeader
 from reconciler.stream import position
 from reconciler.stream.errors import TransportError
 
@@ -115,8 +114,8 @@ class Domain:
             raise TransportError(msg)
         name = iox.ServiceName.new(channel.name)
         subscribers = channel.subscribers + SPARE_SUBSCRIBERS
-        frames = self._node.service_builder(name).publish_subscribe(iox.Slice[ctypes.c_uint8])
-        frames = frames.user_header(FrameHeader).payload_alignment(iox.Alignment.new(SERVICE_ALIGNMENT))
+        frames = self._node.service_builder(name).publish_subscribe(iox.Slice[Block])
+        frames = frames.user_header(FrameHeader).payload_alignment(iox.Alignment.new(BLOCK_BYTES))
         frames = frames.max_publishers(MAX_PUBLISHERS).max_subscribers(subscribers)
         frames = frames.subscriber_max_buffer_size(channel.buffer).history_size(channel.buffer)
         frames = frames.subscriber_max_borrowed_samples(MAX_BORROWED).enable_safe_overflow(OVERFLOW)

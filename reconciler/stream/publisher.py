@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Frame")
 
-FIRST_SLICE_BYTES = 1024
+FIRST_SLICE_BLOCKS = 16
 LOAN_PAUSE_S = 0.001
 
 
@@ -62,7 +62,7 @@ class Publisher:
         self._open = True
         slots = channel.buffer + (channel.subscribers + channels.SPARE_SUBSCRIBERS) * channels.MAX_BORROWED
         services = domain.open(channel)
-        factory = services.frames.publisher_builder().initial_max_slice_len(FIRST_SLICE_BYTES)
+        factory = services.frames.publisher_builder().initial_max_slice_len(FIRST_SLICE_BLOCKS)
         factory = factory.allocation_strategy(iox.AllocationStrategy.PowerOfTwo)
         factory = factory.max_loaned_samples(channels.MAX_LOANS)
         factory = factory.override_sample_preallocation(slots + channels.MAX_LOANS)
@@ -265,7 +265,7 @@ class Publisher:
 
     def _try_loan(self, size_bytes: int) -> Optional[iox.SampleMutUninit]:
         try:
-            return self._publisher.loan_slice_uninit(max(size_bytes, 1))
+            return self._publisher.loan_slice_uninit(max(-(-size_bytes // wire.BLOCK_BYTES), 1))
         except iox.LoanError as error:
             if "OutOfMemory" in str(error) or "ExceedsMaxLoans" in str(error):
                 return None
