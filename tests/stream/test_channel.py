@@ -68,19 +68,19 @@ def test_every_kind_of_frame_comes_out_as_it_went_in(instance: Instance) -> None
 @pytest.mark.parametrize(
     "dtype", ["b1", "u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "f2", "f4", "f8", "c8", "c16"]
 )
-@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (2, 3), (2,) * 8, (100, 100)])
-def test_arrays_of_every_element_type_and_shape(instance: Instance, dtype: str, shape: tuple[int, ...]) -> None:
-    array = np.arange(int(np.prod(shape))).astype(dtype).reshape(shape)
+def test_arrays_of_every_element_type_and_shape(instance: Instance, dtype: str) -> None:
     with ends(instance, CHANNEL) as channel:
         reader = channel.read("a")
-        channel.send(Tensor(array))
-        channel.send(Tensor(array.T))
-        first, turned = drain(reader)
-        assert isinstance(first, Tensor)
-        assert isinstance(turned, Tensor)
-        assert first.array.dtype == array.dtype
-        np.testing.assert_array_equal(first.array, array)
-        np.testing.assert_array_equal(turned.array, array.T)
+        for shape in ((), (0,), (3, 0), (2, 3), (2,) * 8, (100, 100)):
+            array = np.arange(int(np.prod(shape))).astype(dtype).reshape(shape)
+            channel.send(Tensor(array))
+            channel.send(Tensor(array.T))
+            first, turned = drain(reader)
+            assert isinstance(first, Tensor)
+            assert isinstance(turned, Tensor)
+            assert first.array.dtype == array.dtype
+            np.testing.assert_array_equal(first.array, array)
+            np.testing.assert_array_equal(turned.array, array.T)
         del first, turned
 
 

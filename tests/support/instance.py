@@ -162,6 +162,15 @@ class Instance:
         assert sorted(path.name for path in self.paths.shm_root.rglob("*") if path.is_file()) == []
         self.shm.forget()
 
+    def abandon(self) -> None:
+        """Reclaim what can be reclaimed after a failed test, too: nobody could once the root directory is gone."""
+        for program in self.programs:
+            if program.poll() is None:
+                program.kill()
+                program.wait()
+        nodes, _ = self.shm.look()
+        self.shm.remove_dead_nodes(tuple(node.id for node in nodes if node.dead))
+
 
 @contextlib.contextmanager
 def fresh_instance() -> Iterator[Instance]:
@@ -172,10 +181,7 @@ def fresh_instance() -> Iterator[Instance]:
         yield instance
         instance.close()
     finally:
-        for program in instance.programs:
-            if program.poll() is None:
-                program.kill()
-                program.wait()
+        instance.abandon()
         shutil.rmtree(directory)
 
 
