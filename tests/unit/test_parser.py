@@ -1,0 +1,55 @@
+"""The command line, and the page that describes it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.parser import parser
+
+PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    (group,) = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    return dict(group.choices)
+
+
+def test_every_command_stands_on_the_page_and_has_a_module() -> None:
+    page = PAGE.read_text()
+    for name, command in _commands().items():
+        assert f"`reconcile {name}" in page, name
+        module = command.get_default("module")
+        assert (PAGE.parents[1] / "reconciler" / "cli" / f"{module}.py").exists()
+
+
+def test_options_work_before_and_after_the_command() -> None:
+    before = parser().parse_args(["-f", "m", "--instance", "a", "diff", "-o", "json"])
+    after = parser().parse_args(["diff", "-f", "m", "--instance", "a", "-o", "json"])
+    assert vars(before) == vars(after)
+    assert before.manifests == Path("m")
+
+
+def test_without_a_command_it_watches() -> None:
+    options = parser().parse_args(["-f", "m"])
+    assert (options.module, options.once, options.manifests) == ("run", False, Path("m"))
+
+
+def test_manifests_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONCILE_MANIFESTS", "/there")
+    assert parser().parse_args(["diff"]).manifests == Path("/there")
+    assert parser().parse_args(["diff", "-f", "here"]).manifests == Path("here")
+
+
+def test_logs_follow_with_f() -> None:
+    assert parser().parse_args(["logs", "voice", "-f"]).follow
+
+
+@pytest.mark.parametrize("wrong", [["nonsense"], ["get", "pods"], ["--once", "--timeout", "0"], ["stream"]])
+def test_wrong_usage_is_exit_code_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(wrong)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
