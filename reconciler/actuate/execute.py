@@ -58,6 +58,8 @@ def execute(doors: Doors, wanted: Action) -> None:
             action.CreateContainer()
             | action.StartContainer()
             | action.UnpauseContainer()
+            | action.UpdateLimits()
+            | action.ConnectNetwork()
             | action.StopContainer()
             | action.RemoveContainer()
         ):
@@ -100,6 +102,8 @@ def _container(
     wanted: action.CreateContainer
     | action.StartContainer
     | action.UnpauseContainer
+    | action.UpdateLimits
+    | action.ConnectNetwork
     | action.StopContainer
     | action.RemoveContainer,
 ) -> None:
@@ -110,6 +114,10 @@ def _container(
             engine.start(container)
         case action.UnpauseContainer(id=container):
             engine.unpause(container)
+        case action.UpdateLimits(id=container, limits=limits):
+            engine.update(container, limits)
+        case action.ConnectNetwork(id=container, network=network):
+            engine.join(container, network)
         case action.StopContainer(id=container, timeout_s=timeout_s):
             engine.stop(container, timeout_s=timeout_s)
         case action.RemoveContainer(id=container):

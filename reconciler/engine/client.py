@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import docker
-from docker.errors import APIError
+import requests
+from docker.errors import APIError, create_api_error_from_http_exception
 
 from reconciler.contract import labels
 from reconciler.engine import containers, streams
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine.recipe import Recipe
     from reconciler.model.instance import ContainerSpec
+    from reconciler.model.manifest import Limits
     from reconciler.model.observed import Container, Image
 
 CONNECT_TIMEOUT_S = 10.0
@@ -136,6 +138,43 @@ class Engine:
                 if status_of(error) == NOT_FOUND or self._client.inspect_container(container)["State"]["Paused"]:
                     raise
 
+    def update(self, container: str, limits: Limits) -> None:
+        """Put a container's limits in place while it runs; what is None becomes unlimited.
+
+        docker-py's own call doesn't know `NanoCpus`, hence the plain request.
+        """
+        with self._write(f"update container {container[:12]}"):
+            try:
+                self._post_update(container, containers.update(limits))
+            except APIError as error:
+                # Somebody gave a quota by hand, which the engine won't turn into NanoCpus: say it as a quota.
+                if status_of(error) != CONFLICT or limits.nano_cpus is None:
+                    raise
+                self._post_update(container, containers.update(limits, as_quota=True))
+
+    def _post_update(self, container: str, body: dict[str, int]) -> None:
+        url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/update"
+        answer = self._client.post(url, json=body, timeout=self._client.timeout)
+        try:
+            answer.raise_for_status()
+        except requests.HTTPError as error:
+            raise create_api_error_from_http_exception(error) from error
+
+    def join(self, container: str, network: str) -> None:
+        """Connect a container to a network; one that is connected is success."""
+        with self._write(f"join container {container[:12]} to network {network}"):
+            try:
+                self._client.connect_container_to_network(container, network)
+            except APIError as error:
+                # The status for "connected already" is that of other refusals, too, so the container decides.
+                self._calls.read("inspect container")
+                if status_of(error) == NOT_FOUND or not self._is_connected(container, network):
+                    raise
+
+    def _is_connected(self, container: str, network: str) -> bool:
+        found = self._client.inspect_container(container)["NetworkSettings"]["Networks"]
+        return network in found or any(joined["NetworkID"] == network for joined in found.values())
+
     def remove(self, container: str) -> None:
         """Remove a container that does not run, with its anonymous volumes; one that is gone is success."""
         with self._write(f"remove container {container[:12]}"), _gone_is_success():
@@ -181,7 +220,7 @@ class Engine:
         """Return what happens to an instance's containers and to images. It only wakes, and may end at any time."""
         with self._read("watch events"):
             stream = self._client.events(
-                filters={"type": ["container", "image"], "event": list(streams.WAKING)},
+                filters={"type": ["container", "image", "network"], "event": list(streams.WAKING)},
                 decode=True,
             )
         return streams.Events(stream, instance)

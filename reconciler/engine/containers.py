@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.model.instance import ContainerSpec
+    from reconciler.model.manifest import Limits
 
 STOP_TIMEOUT_S = 5
 LOG_FILE_BYTES = "10m"
 LOG_FILES = "3"
 """A container's output on disk is bounded to 30 MB; older lines go."""
+
+UNLIMITED_BYTES = 1 << 60
+"""A memory limit that no machine reaches: the engine knows no word to take one away again."""
+
+PERIOD_US = 100_000
+"""The period over which the engine has `NanoCpus` counted. Source: moby 20.10, `daemon/oci_linux.go`."""
 
 _EXITED = re.compile(r"Exited \((\d+)\)")
 
@@ -75,7 +82,19 @@ def container(raw: dict[str, Any]) -> Container:
         node_hash=marks.get(labels.NODE_HASH, ""),
         env_hash=marks.get(labels.ENV_HASH, ""),
         exit_code=int(ended.group(1)) if ended else None,
+        networks=_networks(raw),
     )
+
+
+def update(limits: Limits, *, as_quota: bool = False) -> dict[str, int]:
+    """Return the body of an update in place. The engine takes 0 for "as before", so each has its own word for none."""
+    memory = UNLIMITED_BYTES if limits.memory_bytes is None else limits.memory_bytes
+    body = {"Memory": memory, "MemorySwap": memory, "PidsLimit": -1 if limits.pids is None else limits.pids}
+    if limits.nano_cpus is None:
+        return {**body, "CpuQuota": -1}
+    if as_quota:
+        return {**body, "CpuPeriod": PERIOD_US, "CpuQuota": limits.nano_cpus * PERIOD_US // 10**9}
+    return {**body, "NanoCpus": limits.nano_cpus}
 
 
 def ours(containers: Iterable[Container]) -> tuple[Container, ...]:
@@ -107,6 +126,15 @@ def images(listed: Iterable[Image]) -> tuple[Image, ...]:
     """Return environment images and those with a name, in a fixed order."""
     kept = (found for found in listed if found.tags or found.env_hash)
     return tuple(sorted(kept, key=lambda found: (found.tags, found.id)))
+
+
+def _networks(raw: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the names and ids of a container's networks, or None where the list does not say."""
+    found = (raw.get("NetworkSettings") or {}).get("Networks")
+    if found is None:
+        return None
+    ids = (joined.get("NetworkID") for joined in found.values() if joined)
+    return tuple(sorted({*found, *filter(None, ids)}))
 
 
 def _name(raw: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from reconciler.engine.calls import Calls
     from reconciler.engine.recipe import Recipe
     from reconciler.model.instance import ContainerSpec
+    from reconciler.model.manifest import Limits
     from reconciler.model.observed import Container, Image
 
 Stream = Literal["stdout", "stderr"]
@@ -56,6 +57,12 @@ class EnginePort(Protocol):
 
     def unpause(self, container: str) -> None:
         """Let a container go on; one that is not paused is success."""
+
+    def update(self, container: str, limits: Limits) -> None:
+        """Put a container's limits in place while it runs; what is None becomes unlimited."""
+
+    def join(self, container: str, network: str) -> None:
+        """Connect a container to a network; one that is connected is success."""
 
     def remove(self, container: str) -> None:
         """Remove a container that does not run; one that is gone is success."""

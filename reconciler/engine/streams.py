@@ -24,9 +24,10 @@ _SECOND_DIGITS = 19
 
 WAKING = (
     *("create", "start", "restart", "die", "oom", "stop", "kill", "pause", "unpause", "destroy", "rename", "update"),
+    "disconnect",
     *("delete", "tag", "untag", "pull", "import", "load"),
 )
-"""Actions of containers and images after which a look can find something new."""
+"""Actions of containers, images and networks after which a look can find something new."""
 
 
 class LogLines(Iterator[LogLine]):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reconciler.contract.files import Assignments, Endpoints
     from reconciler.model.instance import ContainerSpec, EnvImage, ProcessSpec
+    from reconciler.model.manifest import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,24 @@ class UnpauseContainer:
 
     name: str
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateLimits:
+    """Put a running container's limits in place, without a restart."""
+
+    name: str
+    id: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectNetwork:
+    """Connect a running container to a network."""
+
+    name: str
+    id: str
+    network: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +179,8 @@ Action = (
     | CreateContainer
     | StartContainer
     | UnpauseContainer
+    | UpdateLimits
+    | ConnectNetwork
     | StopContainer
     | RemoveContainer
     | StartProcess
@@ -190,7 +211,7 @@ def object_of(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm 
             return f"container/{spec.name}"
         case StartContainer(name=name) | UnpauseContainer(name=name) | StopContainer(name=name):
             return f"container/{name}"
-        case RemoveContainer(name=name):
+        case RemoveContainer(name=name) | UpdateLimits(name=name) | ConnectNetwork(name=name):
             return f"container/{name}"
         case StartProcess(spec=process):
             return f"process/{process.name}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Assignments, Endpoints, Status
+    from reconciler.model.manifest import Limits
 
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
@@ -43,7 +44,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container that carries our instance label. `exit_code` is None unless it has ended."""
+    """A container that carries our instance label. `exit_code` is None unless it has ended.
+
+    `limits` are those the kernel holds it to now, `networks` the names and ids of the networks it is connected to; None
+    means that it is not known, of which nothing follows.
+    """
 
     id: str
     name: str
@@ -53,6 +58,8 @@ class Container:
     node_hash: str = ""
     env_hash: str = ""
     exit_code: int | None = None
+    limits: Limits | None = None
+    networks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

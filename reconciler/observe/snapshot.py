@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from reconciler import sources
 from reconciler.model.observed import Observed
 from reconciler.observe.files import endpoints, node_files, stale_leases
+from reconciler.observe.limits import with_limits
 
 if TYPE_CHECKING:
     from reconciler.engine.port import EnginePort
@@ -37,7 +38,7 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
     nodes, services = shm.look()
     return Observed(
         site=site,
-        containers=containers,
+        containers=with_limits(containers),
         images=images,
         processes=running,
         node_files=node_files(Path(site.nodes_dir)),

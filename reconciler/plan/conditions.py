@@ -13,9 +13,11 @@ from reconciler.contract import files
 from reconciler.contract.files import Endpoints
 from reconciler.model import action
 from reconciler.model.action import Step
+from reconciler.model.instance import ContainerSpec
 from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
 from reconciler.plan import drift, image, service
 from reconciler.plan.rollout import is_finished
+from reconciler.plan.upkeep import upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -293,7 +295,7 @@ def _pipeline_ready(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -
 
 
 def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> Said:
-    """Degraded: an old version serves because the new one can't, or a node that ran does not."""
+    """Degraded: an old version serves because the new one can't, a node that ran does not, or a repair is refused."""
     holding = [s.name for s, asked in view.wanted.sessions if asked is pipeline and s.name in view.placement.waiting]
     served = [name for name in holding if view.facts.servers.get(name)]
     problem = _all(parts, "Node", "Running")
@@ -301,7 +303,21 @@ def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> Said
         return ("True", problem[1], f"the version before goes on serving: {problem[2]}")
     if problem[0] == "False" and problem[1] in {"CrashLoop", "Restarting", "Ended"}:
         return ("True", problem[1], problem[2])
+    for node in pipeline.nodes:
+        refused = _refused_upkeep(view, view.wanted.placed.get((pipeline.name, node.id), ""))
+        if refused:
+            return ("True", refused[0], f"node {node.id}: {refused[1]}")
     return ("False", "No", "")
+
+
+def _refused_upkeep(view: View, name: str) -> Problem | None:
+    """Return why a running container can't be put in order, or None."""
+    failure = view.failure(f"container/{name}")
+    container, instance = view.facts.containers.get(name), view.wanted.instances.get(name)
+    if failure is None or container is None or instance is None or not isinstance(instance.spec, ContainerSpec):
+        return None
+    step = next(upkeep(container, instance.spec), None) if container.state == "running" else None
+    return (failure[0], f"{step.cause}: {failure[1]}") if step else None
 
 
 def _all(parts: list[ObjectStatus], kind: str, condition: str) -> Said:

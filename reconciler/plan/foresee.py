@@ -16,6 +16,8 @@ from reconciler.model.observed import Container, ContainerState, Image, NodeFile
 from reconciler.plan.plan import plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.model.action import Action, Step
     from reconciler.model.desired import Desired
 
@@ -112,9 +114,14 @@ def _after_container(observed: Observed, done: Action) -> Observed:
             image = next((image.id for image in observed.images if spec.image in image.tags), "")
             hashes = (marks.get(labels.NODE_HASH, ""), marks.get(labels.ENV_HASH, ""))
             made = Container(f"new:{spec.name}", spec.name, "created", image, "node", *hashes)
+            made = replace(made, limits=spec.limits, networks=(spec.network,))
             return _with_containers(observed, [*observed.containers, made])
         case action.StartContainer(id=found) | action.UnpauseContainer(id=found):
             return _in_state(observed, found, "running")
+        case action.UpdateLimits(id=found, limits=limits):
+            return _changed(observed, found, lambda c: replace(c, limits=limits))
+        case action.ConnectNetwork(id=found, network=network):
+            return _changed(observed, found, lambda c: replace(c, networks=(*(c.networks or ()), network)))
         case action.StopContainer(id=found):
             return _in_state(observed, found, "exited")
         case action.RemoveContainer(id=found):
@@ -124,8 +131,11 @@ def _after_container(observed: Observed, done: Action) -> Observed:
 
 
 def _in_state(observed: Observed, found: str, state: ContainerState) -> Observed:
-    changed = [replace(c, state=state, exit_code=None) if c.id == found else c for c in observed.containers]
-    return _with_containers(observed, changed)
+    return _changed(observed, found, lambda c: replace(c, state=state, exit_code=None))
+
+
+def _changed(observed: Observed, found: str, change: Callable[[Container], Container]) -> Observed:
+    return _with_containers(observed, [change(c) if c.id == found else c for c in observed.containers])
 
 
 def _with_containers(observed: Observed, containers: list[Container]) -> Observed:

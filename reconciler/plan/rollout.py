@@ -12,6 +12,7 @@ from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec, ProcessSpec
 from reconciler.plan import drift, image
+from reconciler.plan.upkeep import upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +51,10 @@ def _itself(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
     match instance.spec:
         case ContainerSpec() as spec:
             container = facts.containers.get(instance.name)
-            if container is not None:
-                yield from _revive(container, instance)
+            if container is not None and container.state == "running":
+                yield from upkeep(container, spec)
+            elif container is not None:
+                yield from _revive(container, instance, supplied=_is_supplied(instance, facts, made=True))
             elif _is_supplied(instance, facts):
                 yield Step(action.CreateContainer(spec), drift.CONTAINER_MISSING)
         case ProcessSpec() as spec:
@@ -59,27 +62,28 @@ def _itself(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
                 yield Step(action.StartProcess(spec), drift.PROCESS_MISSING)
 
 
-def _is_supplied(instance: NodeInstance, facts: Facts) -> bool:
-    """Whether all that is mounted or read at the start is in place."""
+def _is_supplied(instance: NodeInstance, facts: Facts, *, made: bool = False) -> bool:
+    """Whether all that is mounted or read at the start is in place. A container that is made has its image."""
     source = instance.source.digest
     files = facts.files.get(instance.name)
     return (
-        (instance.image is None or image.is_built(instance.image, facts))
+        (made or instance.image is None or image.is_built(instance.image, facts))
         and (not source or source in facts.observed.sources)
         and files is not None
         and files.assignments is not None
     )
 
 
-def _revive(container: Container, instance: NodeInstance) -> Iterator[Step]:
+def _revive(container: Container, instance: NodeInstance, *, supplied: bool) -> Iterator[Step]:
+    """Yield the step that lets a container run again. A start fails while what is mounted is missing, so it waits."""
     match container.state:
-        case "created":
+        case "created" if supplied:
             yield Step(action.StartContainer(container.name, container.id), drift.NEVER_STARTED)
-        case "exited" if not is_finished(container, instance):
+        case "exited" if supplied and not is_finished(container, instance):
             yield Step(action.StartContainer(container.name, container.id), drift.ended(container.exit_code))
         case "paused":
             yield Step(action.UnpauseContainer(container.name, container.id), drift.PAUSED)
-        case _:  # running as it should, or the engine is at work on it: the next look tells
+        case _:  # it has to wait, or the engine is at work on it: the next look tells
             return
 
 

@@ -17,6 +17,7 @@ from reconciler.model.errors import EngineError, EngineUnavailableError
 from reconciler.model.instance import EnvImage
 from reconciler.model.manifest import Docker, Limits, Node, Pipeline, Source, Volume
 from reconciler.model.observed import Site
+from reconciler.observe.limits import limits_of
 from reconciler.plan.container import container_spec
 from tests.support.engine_checks import STAY, EngineChecks, Rig
 
@@ -45,6 +46,12 @@ class RealHand:
 
     def pause(self, container: str) -> None:
         self.engine.client.pause(container)
+
+    def limits(self, container: str) -> Limits | None:
+        return limits_of(container)
+
+    def disconnect(self, container: str, network: str) -> None:
+        self.engine.client.disconnect_container_from_network(container, network)
 
     def kill(self, container: str) -> None:
         self.engine.client.kill(container)

@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.contract.files import Status
 from reconciler.model.desired import Diagnostic
-from reconciler.model.manifest import Docker, Origin, Restart
+from reconciler.model.manifest import Docker, Limits, Origin, Restart
 from reconciler.model.memory import Failure, Memory, Starts
 from reconciler.model.observed import Container, ShmNode, ShmService
 from reconciler.plan.container import node_hash
@@ -57,6 +57,8 @@ ECHO = chain("echo", docker_node("echo"))
 EDITED = chain("echo", docker_node("echo", code="b"), generation="g2")
 SETTLED = rest(desire(ECHO))
 NAME = SETTLED.containers[0].name
+LIMITS = Limits(64_000_000, 333_333_333, 64)
+LIMITED = chain("echo", docker_node("echo", limits=LIMITS))
 CONTAINER = f"container/{NAME}"
 
 
@@ -93,6 +95,37 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "container_paused": lambda: (desire(ECHO), _with_first(SETTLED, state="paused"), Memory()),
     "container_dead": lambda: (desire(ECHO), _with_first(SETTLED, state="dead"), Memory()),
+    "limits_changed_by_hand": lambda: (desire(LIMITED), _with_first(rest(desire(LIMITED)), limits=Limits()), Memory()),
+    "limits_edited": lambda: (desire(LIMITED), _with_first(SETTLED, limits=Limits(512 << 20, 500_000_000)), Memory()),
+    "limits_taken_out": lambda: (desire(ECHO), _with_first(SETTLED, limits=LIMITS), Memory()),
+    "limits_rounded_by_the_kernel": lambda: (
+        desire(LIMITED),
+        _with_first(SETTLED, limits=Limits(64_000_000 // 4096 * 4096, 333_330_000, 64)),
+        Memory(),
+    ),
+    "limits_unknown": lambda: (desire(LIMITED), _with_first(SETTLED, limits=None), Memory()),
+    "limits_refused": lambda: (
+        desire(LIMITED),
+        SETTLED,
+        Memory(failures={CONTAINER: _failure("EngineError", "UpdateLimits")}),
+    ),
+    "network_lost": lambda: (desire(ECHO), _with_first(SETTLED, networks=()), Memory()),
+    "network_lost_and_limits_changed": lambda: (
+        desire(LIMITED),
+        _with_first(SETTLED, networks=("mine",), limits=Limits()),
+        Memory(),
+    ),
+    "network_added_by_somebody": lambda: (desire(ECHO), _with_first(SETTLED, networks=("bridge", "mine")), Memory()),
+    "rebooted": lambda: (
+        desire(ECHO),
+        _dropped(_with_first(SETTLED, state="exited", exit_code=137), node_files=(), endpoints=()),
+        Memory(),
+    ),
+    "source_and_container_gone_down": lambda: (
+        desire(ECHO),
+        _dropped(_with_first(SETTLED, state="exited", exit_code=137), sources=frozenset()),
+        Memory(),
+    ),
     "one_shot_done": lambda: (
         desire(chain("echo", replace(ECHO.nodes[0], restart=Restart("OnFailure")))),
         _with_first(SETTLED, state="exited", exit_code=0),

@@ -5,7 +5,7 @@ A rig is an engine, the instance to use on it, an image to start from, and a per
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from reconciler.contract import labels, names
 from reconciler.model.errors import EngineError, NameTakenError
 from reconciler.model.instance import ContainerSpec
+from reconciler.model.manifest import Limits
 
 if TYPE_CHECKING:
     from reconciler.engine import EnginePort
@@ -33,6 +34,12 @@ class Hand(Protocol):
 
     def pause(self, container: str) -> None:
         """Pause a container."""
+
+    def limits(self, container: str) -> Limits | None:
+        """Return the limits that a running container is held to."""
+
+    def disconnect(self, container: str, network: str) -> None:
+        """Take a container off a network."""
 
     def kill(self, container: str) -> None:
         """Kill a container and wait until the engine knows."""
@@ -180,6 +187,50 @@ class EngineChecks:
         with pytest.raises(EngineError) as caught:
             rig.engine.unpause(MISSING)
         assert caught.value.status == 404
+
+    @pytest.mark.parametrize(
+        "limits",
+        [Limits(64 << 20, 250_000_000, 16), Limits(128 << 20), Limits(None, 1_000_000_000), Limits(pids=20)],
+    )
+    def test_limits_are_changed_in_place_and_taken_away(self, rig: Rig, limits: Limits) -> None:
+        """BY-07."""
+        rig.engine.create(replace(rig.spec(), limits=Limits(96 << 20, 500_000_000, 32)))
+        found = rig.one()
+        rig.engine.start(found.id)
+        assert rig.hand.limits(found.id) == Limits(96 << 20, 500_000_000, 32)
+        for wanted in (limits, limits, Limits(), limits):
+            rig.engine.update(found.id, wanted)
+            assert rig.hand.limits(found.id) == wanted
+        assert (rig.one().id, rig.one().state) == (found.id, "running")
+
+    def test_limits_come_where_there_were_none(self, rig: Rig) -> None:
+        found = rig.running()
+        assert rig.hand.limits(found.id) == Limits()
+        rig.engine.update(found.id, Limits(64 << 20, 250_000_000, 16))
+        assert rig.hand.limits(found.id) == Limits(64 << 20, 250_000_000, 16)
+
+    def test_update_of_what_is_gone_is_an_error(self, rig: Rig) -> None:
+        with pytest.raises(EngineError) as caught:
+            rig.engine.update(MISSING, Limits())
+        assert caught.value.status == 404
+
+    def test_join_and_again(self, rig: Rig) -> None:
+        rig.engine.create(replace(rig.spec(), network="bridge"))
+        found = rig.one()
+        rig.engine.start(found.id)
+        assert "bridge" in (rig.one().networks or ())
+        rig.hand.disconnect(found.id, "bridge")
+        assert rig.one().networks == ()
+        for _ in range(2):
+            rig.engine.join(found.id, "bridge")
+            assert "bridge" in (rig.one().networks or ())
+
+    def test_join_to_what_is_not_there_is_an_error(self, rig: Rig) -> None:
+        found = rig.running()
+        for container, network in ((found.id, "reconciler-test-never"), (MISSING, "bridge")):
+            with pytest.raises(EngineError) as caught:
+                rig.engine.join(container, network)
+            assert caught.value.status == 404
 
     def test_list_is_by_name_and_of_one_instance(self, rig: Rig) -> None:
         for number in (3, 1, 2):

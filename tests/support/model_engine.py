@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine import LogLine, Recipe
     from reconciler.model.instance import ContainerSpec
+    from reconciler.model.manifest import Limits
 
 When = Literal["before", "after"]
 
@@ -37,6 +38,10 @@ class Contained:
     state: ContainerState = "created"
     exit_code: int | None = None
     started: int = 0
+    networks: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.networks.add(self.spec.network)
 
     def seen(self) -> Container:
         """Return what a list says of it."""
@@ -50,6 +55,7 @@ class Contained:
             node_hash=marks.get(labels.NODE_HASH, ""),
             env_hash=marks.get(labels.ENV_HASH, ""),
             exit_code=self.exit_code if self.state == "exited" else None,
+            networks=tuple(sorted(self.networks)),
         )
 
 
@@ -148,6 +154,24 @@ class ModelEngine:
                 self.happened.append(f"unpause {found.spec.name}")
 
         self._write("unpause", effect)
+
+    def update(self, container: str, limits: Limits) -> None:
+        def effect() -> None:
+            found = self._found(container)
+            found.spec = replace(found.spec, limits=limits)
+            self.happened.append(f"update {found.spec.name}")
+
+        self._write("update", effect)
+
+    def join(self, container: str, network: str) -> None:
+        def effect() -> None:
+            found = self._found(container)
+            if network not in {"bridge", "host", "none"}:
+                raise EngineError(f"no such network: {network}", status=404)
+            found.networks.add(network)
+            self.happened.append(f"join {found.spec.name}")
+
+        self._write("join", effect)
 
     def remove(self, container: str) -> None:
         def effect() -> None:

@@ -17,6 +17,7 @@ from reconciler.contract.files import Assignments, Endpoints
 from reconciler.model import action
 from reconciler.model.errors import BuildError, EngineError, FilesError, SourceError
 from reconciler.model.instance import EnvImage, ProcessSpec
+from reconciler.model.manifest import Limits
 from reconciler.model.observed import Process, Site
 from reconciler.stream import lease
 from tests.support.engine_checks import Rig
@@ -97,10 +98,14 @@ def test_container_s_life_each_step_twice(world: World) -> None:
     world.engine.containers[found.id].state = "paused"
     world.do(action.UnpauseContainer(spec.name, found.id))
     assert world.rig.one().state == "running"
+    world.do(action.UpdateLimits(spec.name, found.id, Limits(pids=7)))
+    assert world.engine.containers[found.id].spec.limits == Limits(pids=7)
+    world.do(action.ConnectNetwork(spec.name, found.id, "bridge"))
+    assert world.rig.one().networks == ("bridge", "none")
     world.do(action.StopContainer(spec.name, found.id))
     world.do(action.RemoveContainer(spec.name, found.id))
     verbs = [line.split()[0] for line in world.engine.happened]
-    assert verbs == ["create", "start", "unpause", "stop", "remove"]
+    assert verbs == ["create", "start", "unpause", "update", "update", "join", "join", "stop", "remove"]
 
 
 def test_image_is_pulled_built_and_removed(world: World) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.model.errors import EngineError, EngineUnavailableError
 from tests.support.engine_checks import EngineChecks, Rig
 from tests.support.model_engine import ModelEngine
+
+if TYPE_CHECKING:
+    from reconciler.model.manifest import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,12 @@ class ModelHand:
 
     def pause(self, container: str) -> None:
         self.engine.containers[container].state = "paused"
+
+    def limits(self, container: str) -> Limits | None:
+        return self.engine.containers[container].spec.limits
+
+    def disconnect(self, container: str, network: str) -> None:
+        self.engine.containers[container].networks.discard(network)
 
     def kill(self, container: str) -> None:
         self.engine.end(container, 137)

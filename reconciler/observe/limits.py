@@ -1,0 +1,83 @@
+"""The limits that containers are held to, read from the kernel: the engine's list does not tell them.
+
+Rule: reading costs no call to the engine. What can't be read whole is unknown, never "no limit".
+
+Source: kernel documentation, cgroup-v1/memory.rst, scheduler/sched-bwc.rst, cgroup-v1/pids.rst and cgroup-v2.rst.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.model.manifest import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model.observed import Container
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+LEAST_UNLIMITED_BYTES = 1 << 60
+"""From here on a memory limit means none: version 1 writes "none" as the largest number of whole pages."""
+
+_LAYOUTS = ("docker/{id}", "system.slice/docker-{id}.scope")
+"""Where a container's group lies: with the driver cgroupfs, with the driver systemd."""
+
+
+def with_limits(containers: Iterable[Container]) -> tuple[Container, ...]:
+    """Return containers with the limits of those that run."""
+    return tuple(
+        replace(found, limits=limits_of(found.id)) if found.state in {"running", "paused"} else found
+        for found in containers
+    )
+
+
+def limits_of(container: str) -> Limits | None:
+    """Return the limits of a running container, or None where they can't be read."""
+    version_2 = (CGROUPS / "cgroup.controllers").exists()
+    for layout in _LAYOUTS:
+        try:
+            below = layout.format(id=container)
+            return _version_2(CGROUPS / below) if version_2 else _version_1(below)
+        except (OSError, ValueError):  # not there, or not whole: it has ended, or lies elsewhere
+            continue
+    return None
+
+
+def _version_1(below: str) -> Limits:
+    cpu = CGROUPS / "cpu" / below
+    return Limits(
+        memory_bytes=_bytes(_word(CGROUPS / "memory" / below / "memory.limit_in_bytes")),
+        nano_cpus=_nano_cpus(_word(cpu / "cpu.cfs_quota_us"), _word(cpu / "cpu.cfs_period_us")),
+        pids=_count(_word(CGROUPS / "pids" / below / "pids.max")),
+    )
+
+
+def _version_2(group: Path) -> Limits:
+    quota, period = _word(group / "cpu.max").split()
+    return Limits(
+        memory_bytes=_bytes(_word(group / "memory.max")),
+        nano_cpus=_nano_cpus(quota, period),
+        pids=_count(_word(group / "pids.max")),
+    )
+
+
+def _word(file: Path) -> str:
+    return file.read_text(encoding="ascii").strip()
+
+
+def _bytes(text: str) -> int | None:
+    found = _count(text)
+    return None if found is None or found >= LEAST_UNLIMITED_BYTES else found
+
+
+def _nano_cpus(quota: str, period: str) -> int | None:
+    found = _count(quota)
+    return None if found is None or found < 0 else found * 10**9 // int(period)
+
+
+def _count(text: str) -> int | None:
+    return None if text == "max" else int(text)
