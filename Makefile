@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 VERSIONS := 3.9 3.10 3.11
 
-.PHONY: help demo test check bench fmt golden clean venv engine base-images format-check lint types layers scripts fast
+.PHONY: help demo test check bench fmt golden clean venv engine base-images format-check lint types layers scripts stream-tests fast-tests
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,8 @@ demo: venv engine base-images ## recorded speech through containers of three Pyt
 test: check engine base-images ## everything that CI runs, engine tests included
 	$(BIN)/pytest --fail-on-skip tests/engine
 
-check: format-check lint types layers scripts fast ## format, lint, types, layers and all tests that need no Docker
+check: venv ## format, lint, types, layers and all tests that need no Docker
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target format-check lint types layers scripts stream-tests fast-tests
 
 format-check: venv
 	$(BIN)/ruff format --check --quiet .
@@ -35,8 +36,12 @@ layers: venv
 scripts: venv
 	$(BIN)/shellcheck $$(git ls-files --cached --others --exclude-standard hack .ci | xargs grep -lE '^#!.*\b(ba)?sh\b')
 
-fast: venv
-	$(BIN)/pytest --quiet --fail-on-skip --ignore=tests/engine --ignore=tests/chaos tests
+# These wait more than they compute, so they run beside the others.
+stream-tests: venv
+	$(BIN)/pytest --quiet --fail-on-skip tests/stream
+
+fast-tests: venv
+	$(BIN)/pytest --quiet --fail-on-skip --ignore=tests/engine --ignore=tests/chaos --ignore=tests/stream tests
 
 bench: venv ## measure, with raw iceoryx2 beside it in the same run
 	for bench in hack/bench-*; do echo "# $$bench"; $(BIN)/python "$$bench"; done
