@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 VERSIONS := 3.9 3.10 3.11
 
-.PHONY: help demo test check bench soak fmt golden clean venv engine base-images format-check lint types layers scripts stream-tests fast-tests
+.PHONY: help demo test check bench bench-data soak fmt golden clean venv engine base-images format-check lint types layers scripts stream-tests fast-tests
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ fast-tests: venv
 bench: venv ## measure, with raw iceoryx2 beside it in the same run
 	for bench in hack/bench-*; do echo "# $$bench"; $(BIN)/python "$$bench"; done
 
-soak: venv base-images ## 1,000 sessions in a row, a third of them killed, must leave nothing (bounded)
+bench-data: venv engine base-images ## measure the data plane against raw iceoryx2, sockets and dora-rs, in one run
+	$(BIN)/python hack/bench-data
+
+soak: venv base-images ## 1,000 sessions in a row, a third killed, leave nothing; streams for minutes (bounded)
 	hack/soak
 
 fmt: venv ## format, and repair what the linter can
