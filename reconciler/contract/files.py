@@ -91,7 +91,10 @@ class SessionStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """What a node instance says of itself. `generation` is the one of the assignments it has taken in."""
+    """What a node instance says of itself.
+
+    `generation` is the one of the assignments it has taken in, empty until the node's code is loaded.
+    """
 
     name: str
     generation: str = ""

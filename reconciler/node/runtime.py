@@ -141,7 +141,7 @@ class Runtime:
     def _write_status(self) -> None:
         sessions = tuple(self._workers[key].status() for key in sorted(self._workers))
         status = files.Status(self._setting.name, self._generation, sessions, self._error)
-        if status == self._written:
+        if status == self._written and self._is_in_place(status):
             return
         news = _without_counters(status) != _without_counters(self._written)
         if not news and time.monotonic() - self._written_at < STATUS_EVERY_S:
@@ -152,6 +152,10 @@ class Runtime:
             _log.warning("status can't be written, trying again: %s", error)
             return
         self._written, self._written_at = status, time.monotonic()
+
+    def _is_in_place(self, status: files.Status) -> bool:
+        """Whether the file says what was written: it is put right when it is deleted or damaged."""
+        return files.read_text(self._setting.directory / "status.json") == files.dump(status)
 
     def _stop_all(self) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S

@@ -33,9 +33,13 @@ class Facts:
         return name in self.processes or (container is not None and container.state == "running")
 
     def up(self, name: str) -> bool:
-        """Whether an instance runs and its runtime is there to take assignments."""
+        """Whether an instance runs, and its runtime has loaded the node's code and taken in assignments.
+
+        A runtime says that it lives before it imports the code; until it has, nothing may be moved to it.
+        """
         files = self.files.get(name)
-        return self.runs(name) and files is not None and files.alive
+        loaded = files is not None and files.status is not None and files.status.generation != ""
+        return self.runs(name) and files is not None and files.alive and loaded
 
 
 def index(observed: Observed) -> Facts:
