@@ -61,6 +61,7 @@ def execute(doors: Doors, wanted: Action) -> None:
             | action.UpdateLimits()
             | action.ConnectNetwork()
             | action.StopContainer()
+            | action.RestartContainer()
             | action.RemoveContainer()
         ):
             _container(doors.engine, wanted)
@@ -105,6 +106,7 @@ def _container(
     | action.UpdateLimits
     | action.ConnectNetwork
     | action.StopContainer
+    | action.RestartContainer
     | action.RemoveContainer,
 ) -> None:
     match wanted:
@@ -120,6 +122,8 @@ def _container(
             engine.join(container, network)
         case action.StopContainer(id=container, timeout_s=timeout_s):
             engine.stop(container, timeout_s=timeout_s)
+        case action.RestartContainer(id=container, timeout_s=timeout_s):
+            engine.restart(container, timeout_s=timeout_s)
         case action.RemoveContainer(id=container):
             engine.remove(container)
         case _:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.model.action import BuildImage, PullImage
 from reconciler.model.errors import ReconcilerError
-from reconciler.model.memory import Memory, Outcome, begin, forget, remember, see_sessions
+from reconciler.model.memory import Memory, Outcome, begin, forget, remember, see_sessions, see_signs_of_life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +52,11 @@ class Queue:
             return self._memory
 
     def see(self, desired: Desired, observed: Observed) -> None:
-        """Note which pipelines have sessions now, and forget what is no more."""
+        """Note which pipelines have sessions now and which instances are silent, and forget what is no more."""
         now_s = self._clock()
         with self._lock:
-            self._memory = forget(see_sessions(self._memory, desired, now_s=now_s), observed, now_s=now_s)
+            seen = see_signs_of_life(see_sessions(self._memory, desired, now_s=now_s), observed, now_s=now_s)
+            self._memory = forget(seen, observed, now_s=now_s)
 
     def submit(self, step: Step) -> None:
         """Have a step done."""

@@ -127,6 +127,11 @@ class Engine:
         with self._write(f"stop container {container[:12]}"), _gone_is_success():
             self._client.stop(container, timeout=timeout_s)
 
+    def restart(self, container: str, *, timeout_s: int) -> None:
+        """Ask a container to end, kill it after `timeout_s`, and start it again."""
+        with self._write(f"restart container {container[:12]}"):
+            self._client.restart(container, timeout=timeout_s)
+
     def unpause(self, container: str) -> None:
         """Let a container go on; one that is not paused is success."""
         with self._write(f"unpause container {container[:12]}"):

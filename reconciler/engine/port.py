@@ -55,6 +55,9 @@ class EnginePort(Protocol):
     def stop(self, container: str, *, timeout_s: int) -> None:
         """Ask a container to end and kill it after `timeout_s`; one that has ended or is gone is success."""
 
+    def restart(self, container: str, *, timeout_s: int) -> None:
+        """Ask a container to end, kill it after `timeout_s`, and start it again."""
+
     def unpause(self, container: str) -> None:
         """Let a container go on; one that is not paused is success."""
 

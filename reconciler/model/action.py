@@ -1,7 +1,7 @@
 """Everything that may be done to the world: a closed union, one outside call each, safe to repeat.
 
-Rule: an action says what to do, whole; `reconciler.actuate` decides nothing. Actions named `Stop*` and `Remove*`
-take something away and are made in `reconciler.plan.prune` alone.
+Rule: an action says what to do, whole; `reconciler.actuate` decides nothing. Actions named `Stop*`, `Restart*` and
+`Remove*` take something away and are made in `reconciler.plan.prune` alone.
 """
 
 from __future__ import annotations
@@ -102,6 +102,15 @@ class StopContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartContainer:
+    """Stop a container as `StopContainer` does, and start it again."""
+
+    name: str
+    id: str
+    timeout_s: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveContainer:
     """Remove a container that does not run."""
 
@@ -182,6 +191,7 @@ Action = (
     | UpdateLimits
     | ConnectNetwork
     | StopContainer
+    | RestartContainer
     | RemoveContainer
     | StartProcess
     | StopProcess
@@ -211,7 +221,9 @@ def object_of(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm 
             return f"container/{spec.name}"
         case StartContainer(name=name) | UnpauseContainer(name=name) | StopContainer(name=name):
             return f"container/{name}"
-        case RemoveContainer(name=name) | UpdateLimits(name=name) | ConnectNetwork(name=name):
+        case UpdateLimits(name=name) | ConnectNetwork(name=name):
+            return f"container/{name}"
+        case RestartContainer(name=name) | RemoveContainer(name=name):
             return f"container/{name}"
         case StartProcess(spec=process):
             return f"process/{process.name}"

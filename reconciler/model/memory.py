@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reconciler.model.action import StartContainer, StartProcess, Step
+from reconciler.model.action import RestartContainer, StartContainer, StartProcess, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +55,8 @@ class Memory:
     starts: Mapping[str, Starts] = field(default_factory=dict)
     in_flight: frozenset[str] = frozenset()
     last_session_s: Mapping[str, float] = field(default_factory=dict)
+    silent_since_s: Mapping[str, float] = field(default_factory=dict)
+    """Since when an instance runs and its runtime gives no sign of life, by the instance's name."""
 
 
 def begin(memory: Memory, step: Step) -> Memory:
@@ -73,11 +75,21 @@ def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> M
         failures[step.object] = Failure(count, now_s, outcome.reason, outcome.message, outcome.retryable, kind)
     else:
         failures.pop(step.object, None)
-    if not outcome.reason and isinstance(step.action, StartContainer | StartProcess):
+    silent = dict(memory.silent_since_s)
+    if not outcome.reason and isinstance(step.action, StartContainer | StartProcess | RestartContainer):
+        silent.pop(step.object.split("/", 1)[1], None)
         last = starts.get(step.object)
         lately = last is not None and now_s - last.at_s < HEALTHY_AFTER_S
         starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s, last.total + 1 if last else 1)
-    return replace(memory, failures=failures, starts=starts, in_flight=memory.in_flight - {step.object})
+    in_flight = memory.in_flight - {step.object}
+    return replace(memory, failures=failures, starts=starts, in_flight=in_flight, silent_since_s=silent)
+
+
+def see_signs_of_life(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
+    """Note which instances run without their runtime, each with the first time it was seen so."""
+    running = {c.name for c in observed.containers if c.state == "running"} | {p.name for p in observed.processes}
+    silent = running - {files.name for files in observed.node_files if files.alive}
+    return replace(memory, silent_since_s={name: memory.silent_since_s.get(name, now_s) for name in sorted(silent)})
 
 
 def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:

@@ -111,12 +111,12 @@ def _after_container(observed: Observed, done: Action) -> Observed:
             return observed  # the name is taken, by an earlier try of the same call
         case action.CreateContainer(spec=spec):
             marks = dict(spec.labels)
-            image = next((image.id for image in observed.images if spec.image in image.tags), "")
+            image = next((image.id for image in observed.images if spec.image in (image.id, *image.tags)), "")
             hashes = (marks.get(labels.NODE_HASH, ""), marks.get(labels.ENV_HASH, ""))
             made = Container(f"new:{spec.name}", spec.name, "created", image, "node", *hashes)
             made = replace(made, limits=spec.limits, networks=(spec.network,))
             return _with_containers(observed, [*observed.containers, made])
-        case action.StartContainer(id=found) | action.UnpauseContainer(id=found):
+        case action.StartContainer(id=found) | action.UnpauseContainer(id=found) | action.RestartContainer(id=found):
             return _in_state(observed, found, "running")
         case action.UpdateLimits(id=found, limits=limits):
             return _changed(observed, found, lambda c: replace(c, limits=limits))

@@ -65,6 +65,12 @@ def is_built(image: EnvImage, facts: Facts) -> bool:
     return image.env_hash in facts.images_by_env
 
 
+def reference(image: EnvImage, facts: Facts) -> str:
+    """Return what a container is created from: the image's tag, or its id while somebody has taken the tag away."""
+    present = facts.images_by_env.get(image.env_hash)
+    return present.id if present and image.tag not in present.tags else image.tag
+
+
 def _env_image(docker: Docker, facts: Facts, *, reference: str, base_id: str) -> EnvImage:
     runtime = facts.site.runtime_version
     hashed = env_hash(docker, base_id=base_id, runtime_version=runtime)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model.action import StartContainer, StartProcess, Step
+from reconciler.model.action import RestartContainer, StartContainer, StartProcess, Step
 from reconciler.plan.backoff import LONGEST_S, delay_s
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Patience:
 
     def _after_starts(self, step: Step) -> float:
         starts = self._memory.starts.get(step.object)
-        if starts is None or not isinstance(step.action, StartContainer | StartProcess):
+        if starts is None or not isinstance(step.action, StartContainer | StartProcess | RestartContainer):
             return self._now_s
         instance = self._wanted.instances.get(step.object.split("/", 1)[1])
         longest_s = instance.restart.max_backoff_s if instance else LONGEST_S

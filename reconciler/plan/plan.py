@@ -50,6 +50,7 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     patience = Patience(memory, wanted, now_s=now_s)
     view = conditions.View(desired, facts, wanted, placement, memory, patience)
     pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
+    pruned += prune.restart_silent(wanted.instances, facts, memory.silent_since_s, now_s=now_s)
     pruned += prune.prune_builds(facts, building=any(busy.startswith("image/") for busy in memory.in_flight))
     if desired.complete and not desired.keep_images:
         wished = {instance.image.env_hash for instance in wanted.instances.values() if instance.image}

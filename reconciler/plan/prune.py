@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING
 from reconciler.contract import names
 from reconciler.model import action
 from reconciler.model.action import Step
+from reconciler.plan import drift
+from reconciler.plan.rollout import is_supplied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from reconciler.model.observed import Container, Image
     from reconciler.plan.facts import Facts
+    from reconciler.plan.sharing import NodeInstance
+
+SILENT_S = 30.0
+"""How long an instance may run without a sign of life of its runtime, which is due before the node's code is loaded."""
 
 LEAST_PER_PASS = 16
 SHARE_PER_PASS = 4
@@ -35,6 +41,26 @@ def prune(facts: Facts, *, keep: set[str], sessions: set[str], complete: bool) -
         total = len(facts.containers) + len(facts.processes) + len(facts.observed.endpoints)
         steps += orphans[: max(LEAST_PER_PASS, total // SHARE_PER_PASS)]
     return steps
+
+
+def restart_silent(
+    wanted: Mapping[str, NodeInstance], facts: Facts, silent_since_s: Mapping[str, float], *, now_s: float
+) -> Iterator[Step]:
+    """Yield the steps that end wanted instances which run and give no sign of life, so that they start afresh.
+
+    One cause is that somebody removed the directory they have open. One that must not be started again stays.
+    """
+    for name, since_s in sorted(silent_since_s.items()):
+        instance = wanted.get(name)
+        files = facts.files.get(name)
+        silent = facts.runs(name) and not (files and files.alive) and now_s - since_s >= SILENT_S
+        if instance is None or not silent or instance.restart.policy == "Never":
+            continue
+        container, process = facts.containers.get(name), facts.processes.get(name)
+        if process is not None:
+            yield Step(action.StopProcess(name, process.pid, process.started), drift.SILENT)
+        elif container is not None and is_supplied(instance, facts, made=True):
+            yield Step(action.RestartContainer(name, container.id), drift.SILENT)
 
 
 def prune_images(facts: Facts, *, keep: set[str]) -> list[Step]:
@@ -58,11 +84,11 @@ def _is_ours(image: Image, facts: Facts) -> bool:
 def _instances(facts: Facts, keep: set[str]) -> Iterator[Step]:
     for container in facts.containers.values():
         if container.name not in keep:
-            yield from _end(container, cause="nobody wants it any more")
+            own = names.instance_name(facts.site.instance, container.node_hash)
+            yield from _end(container, cause=f"{drift.RENAMED}, it was {own}" if own in keep else drift.UNWANTED)
     for process in facts.processes.values():
         if process.name not in keep:
-            cause = "nobody wants it any more"
-            yield Step(action.StopProcess(process.name, process.pid, process.started), cause)
+            yield Step(action.StopProcess(process.name, process.pid, process.started), drift.UNWANTED)
 
 
 def _end(container: Container, *, cause: str) -> Iterator[Step]:

@@ -54,15 +54,15 @@ def _itself(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
             if container is not None and container.state == "running":
                 yield from upkeep(container, spec)
             elif container is not None:
-                yield from _revive(container, instance, supplied=_is_supplied(instance, facts, made=True))
-            elif _is_supplied(instance, facts):
+                yield from _revive(container, instance, supplied=is_supplied(instance, facts, made=True))
+            elif is_supplied(instance, facts):
                 yield Step(action.CreateContainer(spec), drift.CONTAINER_MISSING)
         case ProcessSpec() as spec:
-            if instance.name not in facts.processes and _is_supplied(instance, facts):
+            if instance.name not in facts.processes and is_supplied(instance, facts):
                 yield Step(action.StartProcess(spec), drift.PROCESS_MISSING)
 
 
-def _is_supplied(instance: NodeInstance, facts: Facts, *, made: bool = False) -> bool:
+def is_supplied(instance: NodeInstance, facts: Facts, *, made: bool = False) -> bool:
     """Whether all that is mounted or read at the start is in place. A container that is made has its image."""
     source = instance.source.digest
     files = facts.files.get(instance.name)

@@ -104,6 +104,7 @@ def _container(pipeline: Pipeline, node: Node, docker: Docker, *, built: EnvImag
     user = container.user_of(facts.site)
     hashed = container.node_hash(node, docker, pipeline=pipeline, env_hash=built.env_hash, user=user)
     spec = container.container_spec(node, docker, pipeline=pipeline, image=built, site=facts.site, hashed=hashed)
+    spec = replace(spec, image=image.reference(built, facts))
     owners = ((pipeline.name, node.id),)
     return NodeInstance(
         names.instance_name(facts.site.instance, hashed), spec, node.source, node.restart, built, owners

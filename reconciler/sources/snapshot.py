@@ -5,27 +5,47 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from reconciler.model.errors import SourceError
 from reconciler.sources.tree import digest, files
 
+CACHED_SNAPSHOTS = 1024
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def present(sources: Path) -> frozenset[str]:
-    """Return the digests of the snapshots that are there.
+    """Return the digests of the snapshots that are there in good order; contents are read when a file has changed.
 
     Raises:
         SourceError: if the directory is there and can't be read.
     """
     try:
-        return frozenset(entry.name for entry in sources.iterdir() if _DIGEST.fullmatch(entry.name))
+        found = [entry for entry in sources.iterdir() if _DIGEST.fullmatch(entry.name)]
     except FileNotFoundError:
         return frozenset()
     except OSError as error:
         msg = f"can't read {sources}: {error.strerror}"
         raise SourceError(msg) from error
+    return frozenset(entry.name for entry in found if _is_whole(entry))
+
+
+def _is_whole(place: Path) -> bool:
+    try:
+        stats = [(relative, path.stat()) for relative, path in files(place)]
+        return _digest_as_of(place, tuple((str(name), s.st_ino, s.st_size, s.st_mtime_ns) for name, s in stats)) == (
+            place.name
+        )
+    except (OSError, SourceError):
+        return False
+
+
+@lru_cache(maxsize=CACHED_SNAPSHOTS)
+def _digest_as_of(place: Path, _signature: tuple[tuple[str, int, int, int], ...]) -> str:
+    """Return the digest of a directory whose files are as the signature says: inode, size and time of change."""
+    return digest(place)
 
 
 def snapshot(directory: Path, wanted: str, *, sources: Path) -> None:

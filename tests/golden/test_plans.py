@@ -17,7 +17,7 @@ from reconciler.contract.files import Status
 from reconciler.model.desired import Diagnostic
 from reconciler.model.manifest import Docker, Limits, Origin, Restart
 from reconciler.model.memory import Failure, Memory, Starts
-from reconciler.model.observed import Container, ShmNode, ShmService
+from reconciler.model.observed import Container, Image, ShmNode, ShmService
 from reconciler.plan.container import node_hash
 from reconciler.plan.foresee import route
 from reconciler.plan.image import env_hash
@@ -77,6 +77,14 @@ def _edited_and_up() -> Observed:
     raise AssertionError
 
 
+def _silent() -> Observed:
+    return replace(SETTLED, node_files=tuple(replace(f, status=None, alive=False) for f in SETTLED.node_files))
+
+
+def _untagged(observed: Observed) -> tuple[Image, ...]:
+    return tuple(replace(image, tags=()) if image.env_hash else image for image in observed.images)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "bare_engine": lambda: (desire(voice()), BARE, Memory()),
     "base_image_missing": lambda: (desire(ECHO), replace(BARE, images=()), Memory()),
@@ -116,6 +124,20 @@ CASES: dict[str, Callable[[], Case]] = {
         Memory(),
     ),
     "network_added_by_somebody": lambda: (desire(ECHO), _with_first(SETTLED, networks=("bridge", "mine")), Memory()),
+    "container_renamed": lambda: (desire(ECHO), _with_first(SETTLED, name="mine-now"), Memory()),
+    "image_untagged": lambda: (desire(ECHO), replace(SETTLED, images=_untagged(SETTLED), containers=()), Memory()),
+    "runtime_silent": lambda: (desire(ECHO), _silent(), Memory(silent_since_s={NAME: 70.1})),
+    "runtime_silent_too_long": lambda: (desire(ECHO), _silent(), Memory(silent_since_s={NAME: 69.9})),
+    "runtime_silent_and_never_restarted": lambda: (
+        desire(chain("echo", replace(ECHO.nodes[0], restart=Restart("Never")))),
+        _silent(),
+        Memory(silent_since_s={NAME: 0.0}),
+    ),
+    "runtime_silent_and_restarted_lately": lambda: (
+        desire(ECHO),
+        _silent(),
+        Memory(silent_since_s={NAME: 69.9}, starts={CONTAINER: Starts(12, 99.0)}),
+    ),
     "rebooted": lambda: (
         desire(ECHO),
         _dropped(_with_first(SETTLED, state="exited", exit_code=137), node_files=(), endpoints=()),

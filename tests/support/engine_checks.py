@@ -162,6 +162,15 @@ class EngineChecks:
         assert rig.one().state == "created"
         rig.engine.stop(MISSING, timeout_s=1)
 
+    def test_restart_ends_and_starts(self, rig: Rig) -> None:
+        found = rig.running()
+        for _ in range(2):
+            rig.engine.restart(found.id, timeout_s=5)
+            assert (rig.one().id, rig.one().state) == (found.id, "running")
+        with pytest.raises(EngineError) as caught:
+            rig.engine.restart(MISSING, timeout_s=1)
+        assert caught.value.status == 404
+
     def test_remove_twice(self, rig: Rig) -> None:
         found = rig.created()
         rig.engine.remove(found.id)

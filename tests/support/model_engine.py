@@ -146,6 +146,15 @@ class ModelEngine:
 
         self._write("stop", effect)
 
+    def restart(self, container: str, *, timeout_s: int) -> None:
+        def effect() -> None:
+            found = self._found(container)
+            if found.state in {"running", "created", "exited"} and timeout_s >= 0:
+                found.state, found.exit_code, found.started = "running", None, found.started + 1
+                self.happened.append(f"restart {found.spec.name}")
+
+        self._write("restart", effect)
+
     def unpause(self, container: str) -> None:
         def effect() -> None:
             found = self._found(container)

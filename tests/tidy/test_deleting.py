@@ -17,7 +17,7 @@ PRUNE = Path("reconciler/plan/prune.py")
 
 def removing() -> set[str]:
     classes = [node.name for node in ast.walk(tree(ACTIONS)) if isinstance(node, ast.ClassDef)]
-    return {name for name in classes if name.startswith(("Remove", "Stop"))}
+    return {name for name in classes if name.startswith(("Remove", "Restart", "Stop"))}
 
 
 def made_in(module: ast.Module) -> Iterator[str]:

@@ -102,10 +102,23 @@ def test_container_s_life_each_step_twice(world: World) -> None:
     assert world.engine.containers[found.id].spec.limits == Limits(pids=7)
     world.do(action.ConnectNetwork(spec.name, found.id, "bridge"))
     assert world.rig.one().networks == ("bridge", "none")
+    world.do(action.RestartContainer(spec.name, found.id))
     world.do(action.StopContainer(spec.name, found.id))
     world.do(action.RemoveContainer(spec.name, found.id))
     verbs = [line.split()[0] for line in world.engine.happened]
-    assert verbs == ["create", "start", "unpause", "update", "update", "join", "join", "stop", "remove"]
+    assert verbs == [
+        "create",
+        "start",
+        "unpause",
+        "update",
+        "update",
+        "join",
+        "join",
+        "restart",
+        "restart",
+        "stop",
+        "remove",
+    ]
 
 
 def test_image_is_pulled_built_and_removed(world: World) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler import sources
 from reconciler.actuate import files as written
 from reconciler.contract import files
 from reconciler.contract.files import Assignments, Endpoints, Status
@@ -138,9 +139,24 @@ def test_damaged_endpoints_are_named_so_that_they_are_written_anew_or_removed(si
 
 
 def test_snapshots_of_source_are_seen_and_nothing_else_there(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "state" / "sources" / ("a" * 64)).mkdir()
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "echo.py").write_text("A = 1\n")
+    digest = sources.digest(tmp_path / "code")
+    sources.snapshot(tmp_path / "code", digest, sources=tmp_path / "state" / "sources")
     (tmp_path / "state" / "sources" / ".copy-1").mkdir()
-    assert look(site).sources == {"a" * 64}
+    assert look(site).sources == {digest}
+
+
+def test_damaged_snapshot_counts_as_missing(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "echo.py").write_text("A = 1\n")
+    digest, place = sources.digest(tmp_path / "code"), tmp_path / "state" / "sources"
+    sources.snapshot(tmp_path / "code", digest, sources=place)
+    (place / digest / "echo.py").write_text("A = 2\n")
+    assert look(site).sources == set()
+    sources.snapshot(tmp_path / "code", digest, sources=place)
+    (place / digest / "more.py").write_text("")
+    assert look(site).sources == set()
 
 
 def test_engine_that_is_away_is_no_empty_world(site: Site) -> None:
