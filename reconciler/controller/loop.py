@@ -66,7 +66,8 @@ class Pass:
 class Loop:
     """Converges one instance. `say` gets every event once; `publish` every pass.
 
-    `last` is the last pass that saw everything, `blind` the error of the look since then, if it failed.
+    `clock` counts seconds and never goes back: waits and backoff go by it. `last` is the last pass that saw everything,
+    `blind` the error of the look since then, if it failed.
     """
 
     def __init__(
@@ -75,13 +76,15 @@ class Loop:
         *,
         say: Callable[[Event], None],
         publish: Callable[[Pass], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._world = world
         self._say = say
         self._publish = publish
+        self._clock = clock
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._queue = Queue(world.act, clock=time.monotonic, done=self._done)
+        self._queue = Queue(world.act, clock=clock, done=self._done)
         self._statuses: dict[str, ObjectStatus] = {}
         self.blind: ReconcilerError | None = None
         self._again_at_s = 0.0
@@ -90,7 +93,7 @@ class Loop:
 
     def wake(self, *, again_s: float = 0.0) -> None:
         """Ask for a pass soon, and for another `again_s` later. Any thread may."""
-        self._again_at_s = max(self._again_at_s, time.monotonic() + again_s)
+        self._again_at_s = max(self._again_at_s, self._clock() + again_s)
         self._wake.set()
 
     def stop(self) -> None:
@@ -109,12 +112,12 @@ class Loop:
 
     def run_until(self, done: Callable[[Pass], bool], *, timeout_s: float) -> bool:
         """Converge until a pass satisfies `done`; False when it did not in time."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = self._clock() + timeout_s
         while not self._stop.is_set():
             wait_s = self.turn()
             if self.last is not None and done(self.last):
                 return True
-            left_s = deadline_s - time.monotonic()
+            left_s = deadline_s - self._clock()
             if left_s <= 0:
                 return False
             self._rest(min(wait_s, left_s, POLL_S))
@@ -130,7 +133,7 @@ class Loop:
             return RETRY_LOOK_S
         self.blind = None
         self.last = done
-        again_s = self._again_at_s - time.monotonic()
+        again_s = self._again_at_s - self._clock()
         waits = [RESYNC_S, done.plan.requeue_s, again_s if again_s > 0 else None]
         return max(min(wait_s for wait_s in waits if wait_s is not None), LEAST_GAP_S)
 
@@ -139,7 +142,7 @@ class Loop:
         desired = self._world.load()
         observed = self._world.look()
         self._queue.see(desired, observed)
-        found = plan(desired, observed, memory, now_s=time.monotonic())
+        found = plan(desired, observed, memory, now_s=self._clock())
         for step in found.steps:
             self._queue.submit(step)
         statuses = self._date(found.statuses)
