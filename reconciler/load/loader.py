@@ -8,9 +8,10 @@ Loading writes nothing; `keep` does.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.load import leases
+from reconciler.load import kept, leases
 from reconciler.load.files import Found, Look, look
 from reconciler.load.merge import Merged, merge, world
 from reconciler.load.reading import Reader
@@ -114,7 +115,8 @@ class Loader:
             return merge((), here, here), False, [Diagnostic(Origin(found.shown), why)]
         read = self._manifests_among(found.files, here)
         lost = {key: e for key, e in here.items() if any(_below(key, place) for place, _, _ in found.lost)}
-        merged = merge(self._resolver.resolve(read, here), here, lost)
+        merged = merge(self._resolver.resolve(read, here), kept.of_files(here), kept.of_files(lost))
+        merged = replace(merged, entries=kept.with_kept(merged.entries, here))
         wrong = [Diagnostic(Origin(shown), reason) for _, shown, reason in found.lost]
         return merged, not found.lost, wrong
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.load import kept
 from reconciler.load.store import Entry
 from reconciler.load.tree import Problem
 from reconciler.load.words import instead
@@ -100,6 +101,7 @@ def world(merged: Merged, *, leases: Iterable[Session] = (), complete: bool = Tr
         pipelines=tuple(pipelines[name] for name in sorted(pipelines)),
         sessions=tuple(sessions[name] for name in sorted(sessions)),
         complete=merged.complete and complete,
+        kept=kept.names(merged.entries),
         diagnostics=tuple(sorted((*merged.diagnostics, *wrong), key=_order)),
     )
 

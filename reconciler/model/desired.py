@@ -41,7 +41,9 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Desired state. `complete` is False when something wanted may not have been read: then nothing is pruned.
+    """Desired state. `kept` are pipelines whose manifest is gone and had asked to be kept.
+
+    `complete` is False when something wanted may not have been read: then nothing is pruned.
 
     Environment images that nobody uses are kept, being cheap to keep and dear to build, unless `keep_images` is False.
     """
@@ -51,3 +53,4 @@ class Desired:
     complete: bool = True
     diagnostics: tuple[Diagnostic, ...] = ()
     keep_images: bool = True
+    kept: frozenset[str] = frozenset()

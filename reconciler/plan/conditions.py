@@ -40,6 +40,8 @@ Said = tuple[ConditionStatus, str, str]
 Problem = tuple[str, str]
 """Reason, message."""
 
+KEPT = "its manifest is gone, and the annotation reconciler.dev/prune: disabled keeps it"
+
 YES: Said = ("True", "Yes", "")
 
 
@@ -273,7 +275,9 @@ def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> I
 def _pipeline_status(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> ObjectStatus:
     generation = pipeline.generation
     wrong = next((d for d in view.desired.diagnostics if d.pipeline == pipeline.name), None)
-    accepted: Said = ("False", "Invalid", f"{wrong}; the last good version goes on") if wrong else YES
+    accepted: Said = ("True", "Kept", KEPT) if pipeline.name in view.desired.kept else YES
+    if wrong:
+        accepted = ("False", "Invalid", f"{wrong}; the last good version goes on")
     conditions = (
         _condition("Accepted", accepted, generation),
         _condition("ImagesReady", _all(parts, "Node", "ImageReady"), generation),
