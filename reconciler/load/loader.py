@@ -110,7 +110,7 @@ class Loader:
             return Merged(dict(self._known)), True, []
         found = look(self._manifests)
         here = {key: entry for key, entry in self._known.items() if self._is_here(key)}
-        why = self._distrust(found)
+        why = self._distrust(found) or self._replaced(found, here)
         if why:
             return merge((), here, here), False, [Diagnostic(Origin(found.shown), why)]
         read = self._manifests_among(found.files, here)
@@ -134,6 +134,13 @@ class Loader:
         if self._allow_empty:
             return ""
         return f"{EMPTY}, so {HINT}" if self._store else EMPTY
+
+    def _replaced(self, found: Look, here: Mapping[str, Entry]) -> str:
+        """Say that a file lies where the directory of what is known was; nothing if not, or if it is meant."""
+        if self._allow_empty or [file.key for file in found.files] != [found.root]:
+            return ""
+        was_directory = any(key != found.root for key in kept.of_files(here))
+        return f"was a directory with manifests and is a file now, so {HINT}" if was_directory else ""
 
     def _manifests_among(self, files: tuple[Found, ...], here: Mapping[str, Entry]) -> list[Said]:
         """Read files, and leave out YAML that belongs to node source: it lies there, and is and was no manifest."""

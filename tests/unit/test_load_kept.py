@@ -88,6 +88,16 @@ def test_a_manifest_of_the_name_takes_over_and_can_then_go(folder: Folder, place
     assert names(folder.converge()) == ["other"]
 
 
+def test_a_file_in_place_of_the_directory_removes_nothing_unless_it_is_meant(folder: Folder) -> None:
+    folder.write("voice.yaml", pipeline())
+    folder.converge()
+    folder.manifests.rename(folder.root / "aside")
+    folder.manifests.write_text(pipeline("single").replace("{id: a,", "{id: a, source: aside/nodes,"))
+    desired = folder.converge()
+    assert (names(desired), desired.complete, len(desired.diagnostics)) == (["voice"], False, 1)
+    assert names(folder.loader(allow_empty=True).load()) == ["single"]
+
+
 def test_it_is_kept_when_the_directory_is_emptied_on_purpose(folder: Folder) -> None:
     folder.write("voice.yaml", kept("voice"))
     folder.write("other.yaml", pipeline("other"))
