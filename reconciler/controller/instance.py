@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.engine.port import EnginePort
     from reconciler.model.desired import Desired
     from reconciler.model.observed import Observed
+    from reconciler.model.status import ObjectStatus
 
 
 def site_of(paths: Paths) -> Site:
@@ -68,7 +69,7 @@ class Instance:
         self._manifests = manifests
         self._journal: Journal | None = None
         self._running: dict[str, tuple[str, ...]] = {}
-        self._published = ""
+        self._published: tuple[ObjectStatus, ...] | None = None
         self._said: dict[str, Hashable] = {}
 
     def __enter__(self) -> Self:
@@ -116,10 +117,9 @@ class Instance:
 
     def publish(self, made: Pass) -> None:
         """Put the conditions where `get` finds them, when they have changed."""
-        text = json.dumps([asdict(status) for status in made.statuses])
-        if text != self._published:
-            self._published = text
-            replace_text(self.paths.status, text)
+        if made.statuses != self._published:
+            replace_text(self.paths.status, json.dumps([asdict(status) for status in made.statuses]))
+            self._published = made.statuses
         self._running = {
             status.instance: ("container" if status.container else "process", *status.owners)
             for status in made.statuses
@@ -166,8 +166,7 @@ class Instance:
 
     def probe(self) -> Hashable:
         """Return what only shows when asked for: which leases are held, which host processes live."""
-        living = tuple(process.name for process in self._processes.list(self.paths.instance))
-        return (self._loader.held_leases(), living)
+        return (self._loader.held_leases(), self._processes.lasting())
 
     def forget(self) -> None:
         """Remove the instance's own directories, after all that it owned is gone."""

@@ -7,7 +7,7 @@ leaves the old one serving.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.contract.files import Assignments, Served
@@ -72,5 +72,5 @@ def _hold(session: str, facts: Facts, serving: dict[str, list[Served]]) -> None:
 
 def _document(name: str, entries: list[Served]) -> Assignments:
     ordered = tuple(sorted(entries, key=lambda entry: (entry.session, entry.node)))
-    generation = digest("assignments", {"sessions": [asdict(entry) for entry in ordered]})
+    generation = digest("assignments", {"sessions": ordered})
     return Assignments(name, generation[:12], ordered)

@@ -17,7 +17,7 @@ FORM = 1
 
 
 def digest(kind: str, values: Mapping[str, object]) -> str:
-    """Return the SHA-256 of named values, as 64 hexadecimal digits."""
+    """Return the SHA-256 of named values, as 64 hexadecimal digits. Values of the contract go by their fields."""
     form = {"form": FORM, "kind": kind, **values}
-    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=vars)
     return hashlib.sha256(text.encode()).hexdigest()

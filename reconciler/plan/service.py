@@ -5,7 +5,7 @@ Rule: every end of a channel is told the same limits, since whoever comes first 
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import names
@@ -32,7 +32,7 @@ def served(pipeline: Pipeline, node: Node, session: str) -> Served:
         inputs=_inputs(pipeline, node, session),
         outputs=_outputs(pipeline, node, session),
     )
-    return replace(made, generation=digest("served", asdict(made))[:12])
+    return replace(made, generation=digest("served", vars(made))[:12])
 
 
 def endpoints(pipeline: Pipeline, session: str) -> Endpoints:

@@ -46,6 +46,7 @@ class HostProcesses:
         self.exit_codes: dict[str, int] = {}
         """How processes started by this controller ended, by name; negative is a signal. Bounded by the names."""
         self._names: dict[int, str] = {}
+        self._listed: tuple[Process, ...] = ()
 
     def list(self, instance: str) -> tuple[Process, ...]:
         """Return the living processes of an instance, by name.
@@ -58,7 +59,13 @@ class HostProcesses:
         found = [
             Process(name, entry.pid, entry.started) for (owner, name), entry in named if owner == instance and name
         ]
-        return tuple(sorted(found, key=lambda process: (process.name, process.pid)))
+        self._listed = tuple(sorted(found, key=lambda process: (process.name, process.pid)))
+        return self._listed
+
+    def lasting(self) -> tuple[str, ...]:
+        """Return the names of those last listed that still live, without reading the whole process table."""
+        self._reap()
+        return tuple(found.name for found in self._listed if table.started_at(found.pid) == found.started)
 
     def start(self, spec: ProcessSpec) -> None:
         """Start a process in a session of its own, its output appended to `spec.log_path`; one that runs is success.
@@ -111,7 +118,7 @@ class HostProcesses:
     @staticmethod
     def _living() -> tuple[table.Entry, ...]:
         try:
-            return tuple(table.living(os.geteuid()))
+            return tuple(table.living(os.geteuid(), MODULE[1]))
         except OSError as error:
             msg = f"can't read the process table {table.PROC}: {error.strerror}"
             raise ProcessError(msg) from error

@@ -29,28 +29,32 @@ class Entry:
     argv: tuple[str, ...]
 
 
-def living(uid: int) -> Iterator[Entry]:
-    """Return a user's processes, those that end meanwhile left out, as are zombies.
+def living(uid: int, word: str) -> Iterator[Entry]:
+    """Return a user's processes that have a word in their arguments; those that end meanwhile are left out.
 
     Raises:
         OSError: if the process table itself can't be read.
     """
     for name in os.listdir(PROC):  # noqa: PTH208 - names alone, over hundreds of processes
-        if name.isdigit() and (found := read(int(name), uid)):
+        if name.isdigit() and (found := _read(name, uid, os.fsencode(word))):
             yield found
 
 
-def read(pid: int, uid: int) -> Entry | None:
-    """Return one process of a user, or None where it has ended or is another's."""
-    place = PROC / str(pid)
+def _read(pid: str, uid: int, word: bytes) -> Entry | None:
+    """Return one process of a user, or None where it has ended, is another's, or lacks the word.
+
+    The arguments come first: nearly every process ends there, and a machine may run thousands.
+    """
+    place = f"{PROC}/{pid}"
     try:
-        if place.stat().st_uid != uid:
+        with open(f"{place}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123 - three times as fast as pathlib
+            argv = file.read()
+        if word not in argv or os.stat(place).st_uid != uid:  # noqa: PTH116 - see above
             return None
-        started = started_at(pid)
-        argv = (place / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
-    return None if started is None else Entry(pid, started, tuple(os.fsdecode(argv).split("\0")[:-1]))
+    started = started_at(int(pid))
+    return None if started is None else Entry(int(pid), started, tuple(os.fsdecode(argv).split("\0")[:-1]))
 
 
 def started_at(pid: int) -> str | None:
