@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
-from reconciler.cli.console import stamp, table
-from reconciler.cli.items import Item, images, of_kind, ready, services
+from reconciler.cli.console import table
+from reconciler.cli.items import Item, event_item, images, of_kind, ready, services
 from reconciler.cli.place import paths_of
 from reconciler.controller import journal
 from reconciler.controller.view import look
@@ -50,21 +50,7 @@ def _objects(options: Namespace, paths: Paths) -> list[Item]:
 
 
 def _events(paths: Paths) -> list[Item]:
-    return [
-        {
-            "kind": "Event",
-            "metadata": {"name": event.object},
-            "spec": {},
-            "status": {
-                "time": stamp(event.at_s),
-                "type": event.kind,
-                "reason": event.reason,
-                "message": event.message,
-                "conditions": [],
-            },
-        }
-        for event in journal.read(paths.journal)
-    ]
+    return [event_item(event) for event in journal.read(paths.journal)]
 
 
 def _rows(kind: str, found: list[Item], *, wide: bool) -> list[tuple[str, ...]]:

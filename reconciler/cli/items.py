@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.console import stamp
 
 if TYPE_CHECKING:
+    from reconciler.controller.journal import Event
     from reconciler.controller.view import Seen
     from reconciler.model.desired import Desired
     from reconciler.model.status import ObjectStatus
@@ -19,6 +20,12 @@ Item = dict[str, Any]
 def of_kind(seen: Seen, kind: str) -> list[Item]:
     """Return every `Pipeline`, `Node` or `Session` as an item."""
     return [_item(status, seen.desired) for status in seen.statuses if status.kind == kind]
+
+
+def event_item(event: Event) -> Item:
+    """Return an event of the journal as an item."""
+    status = {"time": stamp(event.at_s), "type": event.kind, "reason": event.reason, "message": event.message}
+    return {"kind": "Event", "metadata": {"name": event.object}, "spec": {}, "status": {**status, "conditions": []}}
 
 
 def images(seen: Seen) -> list[Item]:

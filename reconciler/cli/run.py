@@ -76,6 +76,10 @@ def _unready(last: Pass | None) -> list[str]:
         condition = status.condition("Ready")
         if status.kind == "Pipeline" and condition and condition.status != "True":
             lines.append(f"pipeline {status.name} is not ready: {condition.reason}: {condition.message}")
+    for status in last.statuses:
+        condition = status.condition("Degraded")
+        if condition and condition.status == "True":
+            lines.append(f"pipeline {status.name} is degraded: {condition.reason}: {condition.message}")
     waiting = [f"{step.object} waits to be tried again" for step in last.plan.blocked]
     return [*lines, *waiting] or ["not converged in time: actions are still under way"]
 

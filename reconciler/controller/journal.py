@@ -6,14 +6,21 @@ Rule: losing it, or finding it damaged, costs history and nothing else; so no er
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 KEPT_EVENTS = 10_000
 TRIM_EVERY = 500
+
+FOLLOW_S = 0.25
+"""How often a followed journal is looked at."""
+
+MOST_AT_ONCE = 1_000
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS events (
@@ -60,19 +67,38 @@ class Journal:
         self._connection.close()
 
 
+def follow(path: Path, *, wait: Callable[[float], object]) -> Iterator[Event]:
+    """Yield the events there are, then more as they happen; `wait` is called with seconds between looks.
+
+    A journal that is started afresh, or that is not there yet, is followed from its beginning.
+    """
+    last = 0
+    while True:
+        newest = _rows(path, "SELECT COALESCE(MAX(id), 0) FROM events", ())
+        if newest and newest[0][0] < last:
+            last = 0
+        query = "SELECT id, at_s, kind, object, reason, message FROM events WHERE id > ? ORDER BY id LIMIT ?"
+        for number, *event in _rows(path, query, (last, MOST_AT_ONCE)):
+            last = number
+            yield Event(*event)
+        wait(FOLLOW_S)
+
+
 def read(path: Path, *, last: int = 200) -> list[Event]:
     """Return the last events, oldest first; none where there is no journal that can be read."""
+    query = "SELECT at_s, kind, object, reason, message FROM events ORDER BY id DESC LIMIT ?"
+    return [Event(*row) for row in reversed(_rows(path, query, (last,)))]
+
+
+def _rows(path: Path, query: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
+    """Return what a journal says; nothing where there is none that can be read."""
     if not path.exists():
         return []
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        rows = connection.execute(
-            "SELECT at_s, kind, object, reason, message FROM events ORDER BY id DESC LIMIT ?", (last,)
-        ).fetchall()
-        connection.close()
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return connection.execute(query, values).fetchall()
     except sqlite3.Error:
         return []
-    return [Event(*row) for row in reversed(rows)]
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -60,7 +60,7 @@ class Pass:
     @property
     def is_rest(self) -> bool:
         """Whether nothing is left to do, now or later."""
-        return not (self.busy or self.plan.steps or self.plan.blocked)
+        return not (self.busy or self.plan.steps or self.plan.blocked or self.plan.waiting)
 
 
 class Loop:

@@ -35,7 +35,7 @@ def route(desired: Desired, observed: Observed, *, now_s: float = 0.0) -> tuple[
     memory = see_sessions(Memory(), desired, now_s=now_s)
     for _ in range(LONGEST_ROUTE):
         found = plan(desired, observed, memory, now_s=now_s)
-        if not found.steps:
+        if not found.steps and not (found.waiting and settle(observed) != observed):
             return tuple(taken)
         taken += found.steps
         for step in found.steps:

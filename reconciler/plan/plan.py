@@ -30,13 +30,14 @@ TRANSITION_S = 1.0
 class Plan:
     """What to do now, how things are, and when to look again (seconds from now; None means when something happens).
 
-    `blocked` are steps that wait for backoff.
+    `blocked` are steps that wait for backoff, `waiting` sessions that wait for a new version of their nodes.
     """
 
     steps: tuple[Step, ...]
     statuses: tuple[ObjectStatus, ...]
     requeue_s: float | None = None
     blocked: tuple[Step, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, now_s: float = 0.0) -> Plan:
@@ -63,7 +64,7 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         TRANSITION_S if any(facts.runs(name) and not facts.up(name) for name in keep) else None,
     ]
     requeue_s = min((wait_s for wait_s in waits if wait_s is not None), default=None)
-    return Plan(tuple(steps), conditions.statuses(view), requeue_s, tuple(blocked))
+    return Plan(tuple(steps), conditions.statuses(view), requeue_s, tuple(blocked), tuple(sorted(placement.waiting)))
 
 
 def _first_of_each(steps: Iterable[Step], memory: Memory) -> list[Step]:

@@ -163,3 +163,15 @@ def test_a_class_that_is_not_in_the_source_is_refused_with_the_manifest(marked: 
     assert "Marc" in marked.condition("Accepted")["message"]
     assert marked.say() == "a v1!"
     assert running(marked.client, marked.place) == [marked.first]
+
+
+def test_once_fails_where_the_new_version_does_not_come_up(place: Place, client: docker.APIClient) -> None:
+    """The old version serves, and yet what was asked for is not there: whoever deploys by `--once` is told."""
+    code = place.copy("echo") / "nodes" / "echo.py"
+    assert place.once().returncode == 0
+    before = started_at(client, place)
+    code.write_text(f"{code.read_text()}\nraise RuntimeError('not today')\n")
+    said = place.reconcile("--once", "--timeout", "8", "-f", str(place.manifests))
+    assert said.returncode == 1, said.stderr
+    assert "pipeline echo is degraded" in said.stderr
+    assert before.items() <= started_at(client, place).items()

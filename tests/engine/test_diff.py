@@ -1,0 +1,71 @@
+"""`diff` says what is then really done: same objects, same actions, in the same order for each object.
+
+Endpoints are written again as a session comes closer to being ready, so an action repeated at once counts as one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import typing
+from typing import TYPE_CHECKING
+
+from reconciler.model import action
+
+if TYPE_CHECKING:
+    from tests.support.place import Place
+
+Done = dict[str, list[str]]
+
+
+def _folded(pairs: list[tuple[str, str]]) -> Done:
+    """Return the actions on each object, in order, repetitions folded."""
+    by_object: Done = {}
+    for name, verb in pairs:
+        by_object.setdefault(name, []).append(verb)
+    return {name: [verb for verb, _ in itertools.groupby(verbs)] for name, verbs in by_object.items()}
+
+
+def _foretold(place: Place) -> Done:
+    said = place.reconcile("diff", "--allow-empty", "-f", str(place.manifests), "-o", "json")
+    assert said.returncode == 1, said.stderr
+    return _folded([(found["object"], found["action"]) for found in json.loads(said.stdout)["actions"]])
+
+
+def _events(place: Place) -> list[dict[str, str]]:
+    lines = place.reconcile("events", "-o", "json").stdout.splitlines()
+    return [{"object": item["metadata"]["name"], **item["status"]} for item in map(json.loads, lines)]
+
+
+def _done(place: Place) -> Done:
+    """Converge, and return what the journal says was done."""
+    before = len(_events(place))
+    said = place.reconcile("--once", "--allow-empty", "-f", str(place.manifests))
+    assert said.returncode == 0, said.stderr
+    events = _events(place)[before:]
+    assert not [event for event in events if event["type"] == "Warning"]
+    actions = {kind.__name__ for kind in typing.get_args(action.Action)}
+    return _folded([(e["object"], _spaced(e["reason"])) for e in events if e["reason"] in actions])
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+
+
+def test_diff_says_what_is_then_done(place: Place) -> None:
+    manifest = place.copy("echo") / "echo.yaml"
+    foretold = _foretold(place)
+    assert _done(place) == foretold
+    code = manifest.parent / "nodes" / "echo.py"
+    code.write_text(code.read_text() + "\n# edited\n")
+    foretold = _foretold(place)  # a replacement: beside, over, away
+    assert {tuple(verbs) for name, verbs in foretold.items() if name.startswith("container/")} == {
+        ("create container", "start container"),
+        ("stop container", "remove container"),
+    }
+    assert _done(place) == foretold
+    manifest.unlink()
+    foretold = _foretold(place)
+    assert _done(place) == foretold
+    assert place.reconcile("diff", "--allow-empty", "-f", str(place.manifests)).stdout == "no difference\n"
