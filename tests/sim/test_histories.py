@@ -75,6 +75,8 @@ happenings = st.one_of(
     st.tuples(st.just("passes"), st.integers(4, 8)),
     st.tuples(st.just("pass doing little"), st.integers(0, 3), places),
     st.tuples(st.just("edit"), desires()),
+    st.tuples(st.just("edit"), desires()),
+    st.tuples(st.just("edit"), desires()),
     st.tuples(st.just("unreadable manifest"), desires()),
     st.tuples(st.just("call fails"), st.sampled_from(VERBS), whens, st.sampled_from([0, 404, 409, 500])),
     st.tuples(st.just("process call fails"), st.sampled_from(["start", "stop"]), whens),
@@ -84,6 +86,7 @@ happenings = st.one_of(
     st.tuples(st.just("controller killed"), st.integers(0, 9)),
     st.tuples(st.just("container ends"), places, st.sampled_from([0, 1, 137])),
     st.tuples(st.just("container paused"), places),
+    st.tuples(st.just("container dead"), places),
     st.tuples(st.just("container removed"), places),
     st.tuples(st.just("process killed"), places),
     st.tuples(st.just("file lost"), places),
@@ -160,6 +163,12 @@ class History:
     def _container_paused(self, place: int) -> None:
         for found in _pick([c for c in self._containers if c.state == "running"], place):
             found.state = "paused"
+
+    def _container_dead(self, place: int) -> None:
+        """What is left of a container that somebody else failed to remove."""
+        for found in _pick(self._containers, place):
+            self.simulation.kill_container(found, 137)
+            found.state = "dead"
 
     def _container_removed(self, place: int) -> None:
         for found in _pick(self._containers, place):

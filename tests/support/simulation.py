@@ -30,6 +30,7 @@ from tests.support.unreliable_engine import UnreliableEngine, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
     from reconciler.controller.loop import Pass
     from reconciler.model.action import Action
@@ -96,6 +97,14 @@ class SharedMemory:
     def remove_dead_nodes(self, ids: tuple[str, ...]) -> None:
         """Reclaim what dead nodes left."""
         self.dead -= set(ids)
+
+    def leave(self, key: str, *, keep: AbstractSet[str] = frozenset()) -> None:
+        """Close what a node has open, but for what it keeps; who is last takes the service away."""
+        for name, opened in list(self.services.items()):
+            if key in opened and name not in keep:
+                opened.discard(key)
+                if not opened:
+                    del self.services[name]
 
     def remove_service(self, service: str) -> None:
         """Remove a service that nobody has open."""
@@ -251,23 +260,22 @@ class Simulation:
             return
         served = tuple(SessionStatus(s.session, s.node, READY, generation=s.generation) for s in assignments.sessions)
         files.replace_text(place / "status.json", files.dump(Status(place.name, assignments.generation, served)))
-        for opened in self.shm.services.values():
-            opened.discard(key)
-        for channel in (c for s in assignments.sessions for c in (*s.inputs, *s.outputs)):
-            self.shm.services.setdefault(channel.name, set()).add(key)
-        self.shm.services = {name: opened for name, opened in self.shm.services.items() if opened}
+        wanted = {c.name for s in assignments.sessions for c in (*s.inputs, *s.outputs)}
+        self.shm.leave(key, keep=wanted)
+        for name in wanted:
+            self.shm.services.setdefault(name, set()).add(key)
 
     def _end(self, key: str, *, killed: bool = False) -> None:
         runtime = self._runtimes.pop(key, None)
         if runtime is None:
             return
         os.close(runtime.lock)
-        for opened in self.shm.services.values():
-            opened.discard(key)
         if killed:
             self.shm.dead.add(f"node-{key}")
+            for opened in self.shm.services.values():
+                opened.discard(key)
         else:
-            self.shm.services = {name: opened for name, opened in self.shm.services.items() if opened}
+            self.shm.leave(key)
 
     # What a person or a fault does.
 
