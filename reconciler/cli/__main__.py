@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), codes.LOCKED)
     except ReconcilerError as error:
         return _fail(str(error), codes.UNFINISHED)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         return _fail(str(error), codes.INVALID)
     except KeyboardInterrupt:
         return 130
@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has left; what we print at exit must not raise once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return codes.UNFINISHED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", codes.INVALID)
 
 
 def _command(name: str) -> Callable[[Namespace], int]:

@@ -10,10 +10,13 @@ from reconciler.cli.place import paths_of
 from reconciler.controller import lock
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
+from reconciler.model.action import RemoveImage
 from reconciler.model.desired import Desired
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from reconciler.controller.loop import Pass
 
 
 def run(options: Namespace) -> int:
@@ -25,9 +28,15 @@ def run(options: Namespace) -> int:
             instance.world(load=lambda: Desired(keep_images=not options.images)), say=instance.say(console.event)
         )
         try:
-            done = loop.run_until(lambda made: made.is_rest, timeout_s=options.timeout)
+            done = loop.run_until(_is_down, timeout_s=options.timeout)
         finally:
             loop.close()
         if done:
             instance.forget()
     return codes.DONE if done else codes.UNFINISHED
+
+
+def _is_down(made: Pass) -> bool:
+    """Whether all is gone that can go: an image that another instance uses stays, since images are shared."""
+    kept = all(isinstance(step.action, RemoveImage) for step in made.plan.blocked)
+    return not made.busy and not made.plan.steps and kept

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import wave
 from typing import IO, TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def frames(name: str, *, frame_ms: float) -> Iterator[Frame]:
         ValueError: if the file can't be read as what it says it is.
     """
     try:
-        file: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: PTH123, SIM115 - closed below
+        file: IO[bytes] = _stdin() if name == "-" else open(name, "rb")  # noqa: PTH123, SIM115 - closed below
     except OSError as error:
         msg = f"{name}: {error.strerror or error}"
         raise ValueError(msg) from error
@@ -43,6 +44,11 @@ def frames(name: str, *, frame_ms: float) -> Iterator[Frame]:
             yield from _audio(file, name, frame_ms=frame_ms)
         else:
             yield from _lines(file, name)
+
+
+def _stdin() -> IO[bytes]:
+    """Return stdin as a file of our own: the interpreter's can't be let go of at exit while a thread reads it."""
+    return open(os.dup(sys.stdin.fileno()), "rb")  # noqa: PTH123 - closed by whoever reads it
 
 
 def _audio(file: IO[bytes], name: str, *, frame_ms: float) -> Iterator[Audio]:
@@ -88,10 +94,13 @@ def _frame(line: str) -> Frame:
         value = json.loads(line)
     except ValueError:
         return Text(line)
+    at_ms = value.get("timestampMs", 0) if isinstance(value, dict) else 0
+    if not isinstance(at_ms, int | float):
+        return Json(value)  # not written by us, so it is data like any other
     if isinstance(value, dict) and value.get("type") == "text" and isinstance(value.get("text"), str):
-        return Text(value["text"], timestamp_ns=int(float(value.get("timestampMs", 0)) * 1e6))
+        return Text(value["text"], timestamp_ns=int(at_ms * 1e6))
     if isinstance(value, dict) and value.get("type") == "json" and "value" in value:
-        return Json(value["value"], timestamp_ns=int(float(value.get("timestampMs", 0)) * 1e6))
+        return Json(value["value"], timestamp_ns=int(at_ms * 1e6))
     return Json(value)
 
 

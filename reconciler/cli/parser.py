@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"reconcile {VERSION}")
     top.add_argument("--once", action="store_true", help="converge, wait until all is ready, leave")
-    top.add_argument("--timeout", type=_seconds, default=600.0, metavar="S", help="with --once: seconds at most (600)")
+    top.add_argument("--timeout", type=_positive, default=600.0, metavar="S", help="with --once: seconds at most (600)")
     top.add_argument("--allow-empty", action="store_true", help="an empty directory means that nothing is wanted")
     _common(top)
     top.set_defaults(module="run")
@@ -32,14 +32,19 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("verb", choices=("ls", "build", "prune"))
     down = _command(commands, "down", "remove all that this instance owns")
     down.add_argument("--images", action="store_true", help="its environment images too")
-    down.add_argument("--timeout", type=_seconds, default=120.0, metavar="S", help="seconds at most (120)")
+    down.add_argument("--timeout", type=_positive, default=argparse.SUPPRESS, metavar="S", help="seconds at most (600)")
     return top
 
 
 def _look_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     diff = _command(commands, "diff", "show what would be done and why; touches nothing")
     diff.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    diff.add_argument("--allow-empty", action="store_true", help="an empty directory means that nothing is wanted")
+    diff.add_argument(
+        "--allow-empty",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="an empty directory means that nothing is wanted",
+    )
     validate = _command(commands, "validate", "check manifests; needs no engine")
     validate.add_argument("path", nargs="+", type=Path)
     get = _command(commands, "get", "list objects and their conditions")
@@ -61,7 +66,7 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     logs.add_argument("pipeline")
     logs.add_argument("node", nargs="?")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
-    logs.add_argument("--since", type=_seconds, metavar="S", help="only the last S seconds")
+    logs.add_argument("--since", type=_positive, metavar="S", help="only the last S seconds")
     logs.add_argument("--tail", type=int, metavar="N", help="only the last N lines of each node")
     stream = _command(commands, "stream", "send a file through a pipeline and print what comes back")
     stream.add_argument("pipeline")
@@ -69,8 +74,8 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     stream.add_argument("--output", metavar="F", help="write audio to a WAV file, anything else as JSON lines")
     stream.add_argument("--session", help="attach to this session of the manifests")
     stream.add_argument("--realtime", action="store_true", help="send audio at the pace it was recorded")
-    stream.add_argument("--frame-ms", type=float, default=20.0, metavar="MS", help="length of an audio frame (20)")
-    stream.add_argument("--timeout", type=_seconds, default=30.0, metavar="S", help="longest wait for a frame (30)")
+    stream.add_argument("--frame-ms", type=_positive, default=20.0, metavar="MS", help="length of an audio frame (20)")
+    stream.add_argument("--timeout", type=_positive, default=30.0, metavar="S", help="longest wait for a frame (30)")
 
 
 def _command(
@@ -101,7 +106,7 @@ def _common(
     add("-v", "--verbose", action="store_true", default=False, help="say every action")
 
 
-def _seconds(text: str) -> float:
+def _positive(text: str) -> float:
     value = float(text)
     if value <= 0:
         msg = "must be more than 0"

@@ -77,7 +77,7 @@ class Feeder(threading.Thread):
                 if self._options.realtime:
                     _pace(frame, started_s)
                 self._session.send(frame, timeout_s=self._options.timeout)
-        except (StreamError, ValueError) as error:
+        except (StreamError, ValueError, OSError) as error:
             self.error = error
         try:
             self._session.end(timeout_s=self._options.timeout)

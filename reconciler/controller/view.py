@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract.files import read_text
-from reconciler.model.status import Condition, ObjectStatus
+from reconciler.controller.lock import is_on_duty
+from reconciler.model.status import Condition, ObjectStatus, carry_times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,16 +41,11 @@ def look(paths: Paths, manifests: Path | None) -> Seen:
         desired, observed = instance.load(), instance.look()
     published = _published(paths)
     derived = plan(desired, observed).statuses
-    return Seen(desired, observed, tuple(_with_history(status, published) for status in derived))
-
-
-def _with_history(status: ObjectStatus, published: dict[tuple[str, str], ObjectStatus]) -> ObjectStatus:
-    """Return a status as it was published where that says the same, else as derived."""
-    before = published.get((status.kind, status.name))
-    if before is None or before.instance != status.instance:
-        return status
-    same = {(c.type, c.status) for c in before.conditions} == {(c.type, c.status) for c in status.conditions}
-    return before if same else status
+    if is_on_duty(paths.controller):
+        return Seen(desired, observed, tuple(published.get((s.kind, s.name), s) for s in derived))
+    now_s = time.time()
+    dated = (carry_times(published.get((s.kind, s.name)), s, now_s=now_s) for s in derived)
+    return Seen(desired, observed, tuple(dated))
 
 
 def _published(paths: Paths) -> dict[tuple[str, str], ObjectStatus]:

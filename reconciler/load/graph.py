@@ -29,6 +29,9 @@ def check(spec: PipelineSpec, root: Item) -> list[Problem]:
     found = [*_ids(spec, root), *_ends(spec, root)]
     if not found:
         found = [*_twice(spec, root), *_cycle(spec, root)]
+    if spec.shared_memory.isolation == "Private":
+        item = root.get("spec", "sharedMemory", "isolation") or root
+        found.append(item.problem("spec.sharedMemory.isolation: Private is not there yet; Host is"))
     for index, node in enumerate(spec.nodes):
         if node.container is not None:
             item = root.get("spec", "nodes", index, "docker") or root

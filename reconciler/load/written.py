@@ -175,7 +175,8 @@ class SharedMemory(_Part):
     """Where the pipeline's frames live."""
 
     isolation: Literal["Host", "Private"] = Field(
-        "Host", description="Private: shared memory that no other pipeline can read."
+        "Host",
+        description="Host: the machine's shared memory. Private (one of its own that no other pipeline can read) is refused: not there yet.",
     )
     size: Annotated[
         str,

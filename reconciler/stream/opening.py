@@ -62,6 +62,9 @@ def _await(paths: Paths, session: str, pipeline: str, timeout_s: float) -> Endpo
     try:
         while True:
             endpoints = files.parse_endpoints(files.read_text(path) or "")
+            if endpoints is not None and endpoints.pipeline != pipeline:
+                msg = f"session {session} is one of pipeline {endpoints.pipeline}, not of {pipeline}: name another"
+                raise SessionNotReady(msg)
             if endpoints is not None and endpoints.ready:
                 return endpoints
             if endpoints is not None and endpoints.reason == NOT_FOUND:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import wave
@@ -57,9 +56,19 @@ def test_lines_become_text_or_data(tmp_path: Path) -> None:
     ]
 
 
-def test_stdin_is_read_like_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"one\ntwo\n"))))
-    assert list(frames("-", frame_ms=20.0)) == [Text("one"), Text("two")]
+def test_stdin_is_read_like_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in"
+    path.write_text("one\ntwo\n")
+    with path.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert list(frames("-", frame_ms=20.0)) == [Text("one"), Text("two")]
+
+
+def test_a_line_that_only_looks_like_a_frame_is_data(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    value = {"type": "text", "text": "y", "timestampMs": None}
+    path.write_text(json.dumps(value) + "\n")
+    assert list(frames(str(path), frame_ms=20.0)) == [Json(value)]
 
 
 @pytest.mark.parametrize(
