@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,7 @@ from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.files import parse_status, read_text, replace_text
 from reconciler.controller.journal import Journal
+from reconciler.controller.last_lines import last_lines
 from reconciler.controller.loop import World
 from reconciler.engine import connect
 from reconciler.load import Loader
@@ -103,7 +105,8 @@ class Instance:
         prepare(self.site)
         self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
         doors = Doors(self._engine, self._processes, self._shm, self.site, build_output)
-        return World(load or self._load_and_keep, self.look, lambda action: execute(doors, action))
+        act = partial(execute, doors)
+        return World(load or self._load_and_keep, self.look, act, partial(last_lines, self._engine))
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:
         """Return a function that takes an event into the journal and passes it on."""

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.controller.journal import Event
 from reconciler.controller.queue import Queue
 from reconciler.model.errors import ReconcilerError
+from reconciler.model.memory import new_ends
 from reconciler.model.status import carry_times
 from reconciler.plan.plan import Plan, plan
 from reconciler.plan.render import verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.model.action import Action, Step
     from reconciler.model.desired import Desired
-    from reconciler.model.memory import Outcome
+    from reconciler.model.memory import End, Outcome
     from reconciler.model.observed import Observed
     from reconciler.model.status import ObjectStatus
 
@@ -41,11 +42,15 @@ POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The outside, as three functions. `load` is total, `look` raises when it can't see everything."""
+    """The outside, as functions. `load` is total, `look` raises when it can't see everything.
+
+    `last_lines` is asked for the last words of a container that ended; it is total, too.
+    """
 
     load: Callable[[], Desired]
     look: Callable[[], Observed]
     act: Callable[[Action], None]
+    last_lines: Callable[[End], tuple[str, ...]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ class Loop:
         desired = self._world.load()
         observed = self._world.look()
         self._queue.see(desired, observed)
+        memory = replace(memory, ends=self._read_ends(observed))
         found = plan(desired, observed, memory, now_s=self._clock())
         for step in found.steps:
             self._queue.submit(step)
@@ -150,6 +156,12 @@ class Loop:
         made = Pass(desired, found, statuses, busy=bool(memory.in_flight))
         self._publish(made)
         return made
+
+    def _read_ends(self, observed: Observed) -> Mapping[str, End]:
+        """Read the last lines of containers that have ended since the last look, once for each end."""
+        ends = [replace(end, lines=self._world.last_lines(end)) for end in new_ends(self._queue.memory, observed)]
+        self._queue.note_ends(observed, ends)
+        return self._queue.memory.ends
 
     def _rest(self, wait_s: float) -> None:
         if not self._wake.wait(wait_s):

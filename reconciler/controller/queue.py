@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from reconciler.model.action import BuildImage, PullImage
 from reconciler.model.errors import ReconcilerError
-from reconciler.model.memory import Memory, Outcome, begin, forget, remember, see_sessions, see_signs_of_life
+from reconciler.model.memory import Memory, Outcome, begin, forget, note_ends, remember, see_sessions, see_signs_of_life
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from reconciler.model.action import Action, Step
     from reconciler.model.desired import Desired
+    from reconciler.model.memory import End
     from reconciler.model.observed import Observed
 
 WORKERS = 4
@@ -57,6 +58,11 @@ class Queue:
         with self._lock:
             seen = see_signs_of_life(see_sessions(self._memory, desired, now_s=now_s), observed, now_s=now_s)
             self._memory = forget(seen, observed, now_s=now_s)
+
+    def note_ends(self, observed: Observed, ends: Iterable[End]) -> None:
+        """Note how containers ended."""
+        with self._lock:
+            self._memory = note_ends(self._memory, observed, ends)
 
     def submit(self, step: Step) -> None:
         """Have a step done."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.model.action import RestartContainer, StartContainer, StartProcess, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.model.desired import Desired
     from reconciler.model.observed import Observed
@@ -39,6 +39,16 @@ class Starts:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """How a container ended last, and its last lines. `start` counts the starts before, which tells ends apart."""
+
+    container: str
+    start: int
+    exit_code: int | None
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How an action ended. `reason` is CamelCase, as in conditions; empty when it went well."""
 
@@ -57,6 +67,8 @@ class Memory:
     last_session_s: Mapping[str, float] = field(default_factory=dict)
     silent_since_s: Mapping[str, float] = field(default_factory=dict)
     """Since when an instance runs and its runtime gives no sign of life, by the instance's name."""
+    ends: Mapping[str, End] = field(default_factory=dict)
+    """How the container of an instance ended last, by the instance's name."""
 
 
 def begin(memory: Memory, step: Step) -> Memory:
@@ -90,6 +102,24 @@ def see_signs_of_life(memory: Memory, observed: Observed, *, now_s: float) -> Me
     running = {c.name for c in observed.containers if c.state == "running"} | {p.name for p in observed.processes}
     silent = running - {files.name for files in observed.node_files if files.alive}
     return replace(memory, silent_since_s={name: memory.silent_since_s.get(name, now_s) for name in sorted(silent)})
+
+
+def new_ends(memory: Memory, observed: Observed) -> Iterator[End]:
+    """Yield the ends that are not noted yet, their lines still to be read."""
+    for container in observed.containers:
+        if container.state == "exited":
+            starts = memory.starts.get(f"container/{container.name}")
+            end = End(container.id, starts.total if starts else 0, container.exit_code)
+            noted = memory.ends.get(container.name)
+            if noted is None or replace(noted, lines=()) != end:
+                yield end
+
+
+def note_ends(memory: Memory, observed: Observed, ends: Iterable[End]) -> Memory:
+    """Note ends, and drop those of containers that are gone."""
+    names = {container.id: container.name for container in observed.containers}
+    kept = {name: end for name, end in memory.ends.items() if end.container in names}
+    return replace(memory, ends={**kept, **{names[end.container]: end for end in ends if end.container in names}})
 
 
 def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:

@@ -16,6 +16,7 @@ from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec
 from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
 from reconciler.plan import drift, image, service
+from reconciler.plan.backoff import delay_s
 from reconciler.plan.rollout import is_finished
 from reconciler.plan.upkeep import upkeep
 
@@ -187,20 +188,23 @@ def _ended_problem(view: View, instance: NodeInstance) -> Problem | None:
     key = f"container/{name}" if container else f"process/{name}"
     starts = view.memory.starts.get(key)
     count = starts.count if starts else 0
-    said = _how_it_ended(container) + _last_words(view, name)
+    said = _how_it_ended(view, container) + _last_words(view, name)
     if container is not None and container.state == "exited" and is_finished(container, instance):
         return ("Ended", f"{said}; its restart policy leaves it so")
     if count >= CRASH_LOOP_AFTER:
-        return ("CrashLoop", f"{said}; started {count} times, and again after a while")
+        wait_s = delay_s(key, count, longest_s=instance.restart.max_backoff_s)
+        return ("CrashLoop", f"{said}; started {count} times, the next attempt is {wait_s:.1f} s after the last")
     if count > 1 or (container is not None and container.state == "exited") or (count and not view.facts.runs(name)):
         return ("Restarting", f"{said}; is started again")
     return None
 
 
-def _how_it_ended(container: Container | None) -> str:
-    if container is None or container.exit_code is None:
-        return "ended"
-    return f"ended with exit code {container.exit_code}"
+def _how_it_ended(view: View, container: Container | None) -> str:
+    end = view.memory.ends.get(container.name) if container else None
+    exit_code = container.exit_code if container else None
+    if exit_code is None and end is not None:
+        exit_code = end.exit_code
+    return "ended" if exit_code is None else f"ended with exit code {exit_code}"
 
 
 def _is_done(view: View, name: str) -> bool:
@@ -213,9 +217,12 @@ def _is_done(view: View, name: str) -> bool:
 
 
 def _last_words(view: View, name: str) -> str:
+    """Return the runtime's own last error, or else the last lines that its container wrote."""
     instance_files = view.facts.files.get(name)
     status = instance_files.status if instance_files else None
-    return f" ({status.error})" if status and status.error else ""
+    end = view.memory.ends.get(name)
+    said = status.error if status and status.error else " | ".join(end.lines if end else ())
+    return f" ({said})" if said else ""
 
 
 def _image_problem(view: View, pipeline: Pipeline, node: Node) -> Problem | None:

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import engine as door
 from reconciler.contract import labels
+from tests.support import drifting
 from tests.support.place import Place
 
 if TYPE_CHECKING:
@@ -61,3 +62,15 @@ def instance(engine: Engine) -> Iterator[str]:
 def base(request: pytest.FixtureRequest) -> str:
     """The reference of a base image that `hack/base-images` provides."""
     return f"python:{request.param}-slim"
+
+
+@pytest.fixture
+def world(place: Place, client: docker.APIClient) -> drifting.World:
+    """One container under a controller."""
+    return drifting.up(place, client, drifting.MANIFEST + drifting.DOCKER)
+
+
+@pytest.fixture
+def on_host(place: Place, client: docker.APIClient) -> drifting.World:
+    """One host process under a controller."""
+    return drifting.up(place, client, drifting.MANIFEST)

@@ -16,7 +16,7 @@ import pytest
 from reconciler.contract.files import Status
 from reconciler.model.desired import Diagnostic
 from reconciler.model.manifest import Docker, Limits, Origin, Restart
-from reconciler.model.memory import Failure, Memory, Starts
+from reconciler.model.memory import End, Failure, Memory, Starts
 from reconciler.model.observed import Container, Image, ShmNode, ShmService
 from reconciler.plan.container import node_hash
 from reconciler.plan.foresee import route
@@ -100,6 +100,14 @@ CASES: dict[str, Callable[[], Case]] = {
         desire(ECHO),
         _with_first(SETTLED, state="exited", exit_code=1),
         Memory(starts={CONTAINER: Starts(4, 99.9)}),
+    ),
+    "crash_loop_with_last_lines": lambda: (
+        desire(ECHO),
+        _silent(),
+        Memory(
+            starts={CONTAINER: Starts(4, 99.9)},
+            ends={NAME: End(SETTLED.containers[0].id, 4, 139, ("Fatal Python error: Segmentation fault", "in f"))},
+        ),
     ),
     "container_paused": lambda: (desire(ECHO), _with_first(SETTLED, state="paused"), Memory()),
     "container_dead": lambda: (desire(ECHO), _with_first(SETTLED, state="dead"), Memory()),

@@ -1,0 +1,138 @@
+"""The rows of `docs/drift.md` on files, programs, shared memory, and on the machine itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.process import HostProcesses
+from tests.support.drifting import REPAIRED_S, World
+from tests.support.place import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:7] + b"\xff")
+
+
+HANDS = pytest.mark.parametrize("hand", [_delete, _damage], ids=["deleted", "damaged"])
+
+
+@HANDS
+def test_source_snapshot(world: World, hand: Callable[[Path], None]) -> None:
+    started = world.seen()["State"]["StartedAt"]
+    (snapshot,) = world.place.paths.sources.iterdir()
+    before = (snapshot / "echo.py").read_bytes()
+    hand(snapshot / "echo.py")
+    world.works()
+    world.engine.kill(world.seen()["Id"])  # a look happens now, and the code is needed again
+    world.repaired("source snapshot is missing")
+    assert (snapshot / "echo.py").read_bytes() == before
+    assert world.seen()["State"]["StartedAt"] != started
+
+
+@HANDS
+def test_assignments(world: World, hand: Callable[[Path], None]) -> None:
+    started = world.seen()["State"]["StartedAt"]
+    path = world.directory / "assignments.json"
+    before = path.read_text()
+    hand(path)
+    eventually(lambda: path.exists() and path.read_bytes() == before.encode(), within_s=REPAIRED_S)
+    world.repaired("assignments are missing")
+    assert world.seen()["State"]["StartedAt"] == started
+
+
+@HANDS
+def test_status(world: World, hand: Callable[[Path], None]) -> None:
+    """The runtime's own word is put back by the runtime, so there is no event of the controller's."""
+    started = world.seen()["State"]["StartedAt"]
+    path = world.directory / "status.json"
+    generation = json.loads(path.read_text())["generation"]
+    hand(path)
+
+    def whole() -> bool:
+        try:
+            return bool(json.loads(path.read_bytes())["generation"] == generation)
+        except (OSError, ValueError):
+            return False
+
+    eventually(whole, within_s=REPAIRED_S)
+    eventually(world.ready, within_s=REPAIRED_S)
+    world.works()
+    assert world.seen()["State"]["StartedAt"] == started
+
+
+@HANDS
+def test_endpoints(world: World, hand: Callable[[Path], None]) -> None:
+    path = world.place.paths.endpoints / "echo.json"
+    before = path.read_bytes()
+    hand(path)
+    world.engine.kill(world.seen()["Id"])  # nobody tells of a change there: a look is needed
+    world.repaired("endpoints")
+    eventually(lambda: path.read_bytes() == before, within_s=REPAIRED_S)
+
+
+def test_directory_removed_under_a_running_node(world: World) -> None:
+    """It runs on where nobody sees it, so after half a minute it is started again."""
+    before = world.seen()
+    shutil.rmtree(world.directory)
+    world.repaired("its runtime gives no sign of life", within_s=75)
+    after = world.seen()
+    assert after["Id"] == before["Id"]
+    assert after["State"]["StartedAt"] != before["State"]["StartedAt"]
+
+
+def _pids(world: World) -> list[int]:
+    return [process.pid for process in HostProcesses().list(world.place.instance)]
+
+
+def test_host_process_killed(on_host: World) -> None:
+    (before,) = _pids(on_host)
+    os.kill(before, signal.SIGKILL)
+    on_host.repaired("host process is missing")
+    (after,) = _pids(on_host)
+    assert after != before
+
+
+def test_what_a_sigkill_leaves_in_shared_memory(world: World) -> None:
+    """EC-04, BY-06: files and bytes return to the level before."""
+    world.works()
+    before = _level(world)
+    for _ in range(3):
+        world.engine.kill(world.seen()["Id"])
+        world.repaired("container ended with exit code 137")
+    eventually(lambda: world.told("of their programs were killed"), within_s=REPAIRED_S)
+    eventually(lambda: _level(world) == before, within_s=REPAIRED_S)
+
+
+def _level(world: World) -> tuple[int, int]:
+    segments = world.place.segments()
+    return len(segments), sum(Path("/dev/shm", name).stat().st_size for name in segments)
+
+
+def test_machine_rebooted(world: World) -> None:
+    """The runtime directory and shared memory are gone, containers are stopped; what is on disk stays."""
+    before = world.seen()["Id"]
+    world.down_with_the_controller()
+    world.engine.kill(before)
+    world.engine.wait(before)
+    shutil.rmtree(world.place.paths.runtime)
+    for name in world.place.segments():
+        Path("/dev/shm", name).unlink()
+    world.up_again()
+    world.repaired("assignments are missing")
+    assert world.told("container ended with exit code 137")
+    assert not world.told("start container, because container ended with exit code 137: ")
+    assert world.seen()["Id"] == before

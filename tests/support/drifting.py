@@ -1,0 +1,121 @@
+"""A pipeline of one node under a controller, and a person's hands on what it is made of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reconciler.contract import labels
+from reconciler.controller import journal
+from tests.support.place import REPOSITORY, Place, end, eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import docker
+
+LIMITS = "resourceLimits: {memoryMb: 128, cpuCores: 1.0, pids: 64}"
+MANIFEST = """
+apiVersion: reconciler.dev/v1alpha1
+kind: Pipeline
+metadata: {name: echo}
+spec:
+  nodes:
+    - id: echo
+      nodeType: echo:Echo
+      source: ./nodes
+"""
+DOCKER = f"""
+      docker:
+        pythonVersion: "3.11"
+        {LIMITS}
+"""
+REPAIRED_S = 25.0
+
+
+@dataclass(slots=True)
+class World:
+    """A pipeline of one node under a controller, with a person's hands on the engine."""
+
+    place: Place
+    engine: docker.APIClient
+    controller: subprocess.Popen[str]
+
+    @property
+    def manifest(self) -> Path:
+        return self.place.manifests / "echo" / "echo.yaml"
+
+    @property
+    def directory(self) -> Path:
+        """The node instance's own directory."""
+        (found,) = self.place.paths.nodes.iterdir()
+        return found
+
+    def containers(self) -> list[dict[str, Any]]:
+        return self.engine.containers(all=True, filters={"label": f"{labels.INSTANCE}={self.place.instance}"})
+
+    def seen(self) -> dict[str, Any]:
+        """Inspect the one container."""
+        (found,) = self.containers()
+        return self.engine.inspect_container(found["Id"])
+
+    def conditions(self, kind: str = "Pipeline") -> dict[str, dict[str, Any]]:
+        path = self.place.paths.status
+        statuses = json.loads(path.read_text()) if path.exists() else []
+        return {c["type"]: c for status in statuses if status["kind"] == kind for c in status["conditions"]}
+
+    def ready(self) -> bool:
+        """Whether the pipeline says it is ready and the one container runs."""
+        running = [c["State"] for c in self.containers()] in ([], ["running"])
+        return running and self.conditions().get("Ready", {}).get("status") == "True"
+
+    def told(self, cause: str) -> bool:
+        """Whether an event names a cause."""
+        return any(cause in event.message for event in journal.read(self.place.paths.journal))
+
+    def repaired(self, cause: str, *, within_s: float = REPAIRED_S) -> None:
+        """Wait until a difference was told and is gone, and see frames pass."""
+        try:
+            eventually(lambda: self.told(cause), within_s=within_s)
+            eventually(self.ready, within_s=within_s)
+        except AssertionError as error:
+            events = [event.message for event in journal.read(self.place.paths.journal)]
+            raise AssertionError(f"{cause}: {events[-12:]} {self.conditions('Node')}") from error
+        self.works()
+
+    def works(self) -> None:
+        """Send a word through the pipeline."""
+        said = subprocess.run(
+            self.place._command(("stream", "echo")),
+            env=self.place.environ,
+            input="hello\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert [json.loads(line)["text"] for line in said.stdout.splitlines()] == ["hello"], said.stderr
+
+    def down_with_the_controller(self) -> None:
+        end(self.controller)
+
+    def up_again(self) -> None:
+        self.controller = self.place.watch()
+
+
+def write(place: Place, text: str) -> None:
+    """Put the manifest and its code in place."""
+    target = place.manifests / "echo"
+    shutil.copytree(REPOSITORY / "manifests" / "echo" / "nodes", target / "nodes")
+    (target / "echo.yaml").write_text(text)
+
+
+def up(place: Place, client: docker.APIClient, text: str) -> World:
+    """Bring a manifest up under a controller."""
+    write(place, text)
+    world = World(place, client, place.watch())
+    eventually(world.ready, within_s=240)
+    return world

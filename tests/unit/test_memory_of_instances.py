@@ -1,0 +1,69 @@
+"""What is remembered of instances that end or give no sign of life: pure, each end told once, nothing kept for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.controller.last_lines import last_lines
+from reconciler.controller.loop import Loop, World
+from reconciler.model.action import RestartContainer, Step
+from reconciler.model.memory import End, Memory, Outcome, Starts, new_ends, note_ends, remember, see_signs_of_life
+from tests.support.model_engine import ModelEngine
+from tests.support.worlds import BARE, chain, desire, docker_node, rest
+
+PIPELINE = chain("echo", docker_node("echo"))
+UP = rest(desire(PIPELINE))
+(CONTAINER,) = UP.containers
+ENDED = replace(UP, containers=(replace(CONTAINER, state="exited", exit_code=3),))
+SILENT = replace(UP, node_files=tuple(replace(files, alive=False) for files in UP.node_files))
+
+
+def test_an_end_is_new_until_it_is_noted_and_again_after_a_start() -> None:
+    assert list(new_ends(Memory(), UP)) == []
+    (end,) = new_ends(Memory(), ENDED)
+    assert end == End(CONTAINER.id, 0, 3)
+    memory = note_ends(Memory(), ENDED, [replace(end, lines=("no",))])
+    assert memory.ends == {CONTAINER.name: End(CONTAINER.id, 0, 3, ("no",))}
+    assert list(new_ends(memory, ENDED)) == []
+    assert note_ends(memory, UP, []) == memory
+    again = replace(memory, starts={f"container/{CONTAINER.name}": Starts(1, 0.0)})
+    assert [end.start for end in new_ends(again, ENDED)] == [1]
+    assert note_ends(memory, BARE, []).ends == {}
+
+
+def test_silence_is_counted_from_its_first_sight_and_forgotten_with_a_sign_of_life_or_a_start() -> None:
+    first = see_signs_of_life(Memory(), SILENT, now_s=5.0)
+    assert first.silent_since_s == {CONTAINER.name: 5.0}
+    assert see_signs_of_life(first, SILENT, now_s=9.0) == first
+    assert see_signs_of_life(first, UP, now_s=9.0).silent_since_s == {}
+    assert see_signs_of_life(first, ENDED, now_s=9.0).silent_since_s == {}
+    step = Step(RestartContainer(CONTAINER.name, CONTAINER.id), "silent")
+    assert remember(first, step, Outcome(), now_s=9.0).silent_since_s == {}
+    assert remember(first, step, Outcome("EngineError"), now_s=9.0).silent_since_s == first.silent_since_s
+
+
+def test_the_loop_reads_the_last_lines_of_an_end_once() -> None:
+    read: list[End] = []
+
+    def lines(end: End) -> tuple[str, ...]:
+        read.append(end)
+        return ("no such model",)
+
+    ended = replace(PIPELINE.nodes[0], restart=replace(PIPELINE.nodes[0].restart, policy="Never"))
+    loop = Loop(World(lambda: desire(chain("echo", ended)), lambda: ENDED, lambda _: None, lines), say=lambda _: None)
+    for _ in range(3):
+        loop.turn()
+    loop.close()
+    assert len(read) == 1
+    assert loop.last
+    (node,) = [status for status in loop.last.statuses if status.kind == "Node"]
+    ready = node.condition("Ready")
+    assert ready
+    assert "exit code 3 (no such model)" in ready.message
+
+
+@pytest.mark.parametrize("code", [None, 0, 1])
+def test_what_can_t_be_read_is_nothing_said(code: int | None) -> None:
+    assert last_lines(ModelEngine(away=True), End("gone", 1, code)) == ()
