@@ -115,9 +115,9 @@ class Plant:
         self.place.close()
 
 
-def docker_node(id_: str, kind: str, **params: Any) -> dict[str, Any]:
-    """Return a node in a container of its own: without their environment, equal nodes would share one."""
-    docker_ = {"pythonVersion": "3.11", "env": {"NODE": id_}}
+def docker_node(id_: str, kind: str, *, python: str = "3.11", **params: Any) -> dict[str, Any]:
+    """Return a node in a container of its own, with no network: equal nodes would share one but for their environment."""
+    docker_ = {"pythonVersion": python, "env": {"NODE": id_}, "network": "none"}
     return {"id": id_, "nodeType": f"flow:{kind}", "params": params, "docker": docker_}
 
 
