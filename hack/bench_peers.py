@@ -61,7 +61,7 @@ def zmq_pair(address: str) -> None:
 def dora_ping(address: str) -> None:
     """Send to the other node and wait for what it sends back."""
     import dora  # noqa: PLC0415 - only this role has it
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - as above
 
     node = dora.Node()
 

@@ -116,7 +116,7 @@ class Plant:
 
 
 def docker_node(id_: str, kind: str, *, python: str = "3.11", **params: Any) -> dict[str, Any]:
-    """Return a node in a container of its own, with no network: equal nodes would share one but for their environment."""
+    """Return a node in a container without network, and of its own: equal ones would be shared but for `env`."""
     docker_ = {"pythonVersion": python, "env": {"NODE": id_}, "network": "none"}
     return {"id": id_, "nodeType": f"flow:{kind}", "params": params, "docker": docker_}
 
