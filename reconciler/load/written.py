@@ -176,7 +176,8 @@ class SharedMemory(_Part):
 
     isolation: Literal["Host", "Private"] = Field(
         "Host",
-        description="Host: the machine's shared memory. Private (one of its own that no other pipeline can read) is refused: not there yet.",
+        description="Host: the machine's shared memory. "
+        "Private (one of its own that no other pipeline can read) is refused: not there yet.",
     )
     size: Annotated[
         str,

@@ -2,7 +2,7 @@
 
 Rule: a session moves as a whole, and only when everything it moves to is up. Until then it stays exactly as it is
 assigned, and the instances that serve it stay wanted: so a new version that can't be built, started or made ready
-leaves the old one serving.
+leaves the old one serving. A session that opens meanwhile goes to the old one too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ def place(wanted: Wanted, facts: Facts) -> Placement:
     placement = Placement()
     serving: dict[str, list[Served]] = {name: [] for name in wanted.instances}
     for session, pipeline in wanted.sessions:
-        if _may_assign(session.name, pipeline, wanted, facts):
+        if elders := _elders(session.name, pipeline, wanted, facts):
+            placement.waiting.add(session.name)
+            for node in pipeline.nodes:
+                serving.setdefault(elders[node.id], []).append(service.served(pipeline, node, session.name))
+        elif _may_assign(session.name, pipeline, wanted, facts):
             _assign(session.name, pipeline, wanted, serving)
         else:
             placement.waiting.add(session.name)
@@ -55,6 +59,23 @@ def _may_assign(session: str, pipeline: Pipeline, wanted: Wanted, facts: Facts) 
     targets = {wanted.placed[owner] for owner in owners}
     servers = facts.servers.get(session, frozenset())
     return servers <= targets or all(facts.up(name) for name in targets)
+
+
+def _elders(session: str, pipeline: Pipeline, wanted: Wanted, facts: Facts) -> dict[str, str]:
+    """Return the old instance of every node, for a session that opens while the new ones are not all up; else nothing.
+
+    They are those that serve another session of the pipeline, and only of use while each node still has one.
+    """
+    targets = {wanted.placed.get((pipeline.name, node.id)) for node in pipeline.nodes}
+    if session in facts.servers or all(name is not None and facts.up(name) for name in targets):
+        return {}
+    found: dict[str, str] = {}
+    for files in facts.observed.node_files:
+        for entry in files.assignments.sessions if files.assignments and facts.up(files.name) else ():
+            if entry.pipeline == pipeline.name:
+                found[entry.node] = files.name
+    covered = {node.id for node in pipeline.nodes} <= set(found)
+    return found if covered and not set(found.values()) <= targets else {}
 
 
 def _assign(session: str, pipeline: Pipeline, wanted: Wanted, serving: dict[str, list[Served]]) -> None:

@@ -189,6 +189,11 @@ CASES: dict[str, Callable[[], Case]] = {
         Memory(failures={f"image/{_tag(python_packages=('nonsense==9',))}": _failure("BuildFailed", "BuildImage")}),
     ),
     "edited_node_starts_beside": lambda: (desire(EDITED), SETTLED, Memory()),
+    "session_opens_while_an_edited_node_starts": lambda: (
+        desire(EDITED, leases=(("echo-7-1", "echo"),)),
+        SETTLED,
+        Memory(),
+    ),
     "edited_node_takes_over": lambda: (desire(EDITED), _edited_and_up(), Memory()),
     "edited_node_cannot_be_built": lambda: (
         desire(chain("echo", docker_node("echo", python_packages=("nonsense==9",)), generation="g2")),
