@@ -4,7 +4,8 @@ Every frame has, beside its content:
 
 * `timestamp_ns`: media time in nanoseconds, set by who makes the frame; 0 where nobody did.
 * `metadata`: small facts beside the content, anything JSON can say.
-* `seq`: its place among the frames its sender emitted in this stream, from 0; set when it is sent.
+* `seq`: its place among the frames its sender emitted in this stream, from 0; set when it is sent. A sender whose
+  process was started anew counts from 0 again.
 * `node`, `port`: who emitted it and on which port, set on receipt. A node reads in `port` the input port instead.
 
 Rule: frames are values and don't change. Arrays of received frames are read-only. Those above 4 KiB lie in shared

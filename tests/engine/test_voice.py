@@ -152,7 +152,7 @@ def test_a_killed_container_is_repaired(voice: Voice) -> None:
 
 
 @pytest.mark.parametrize("node", ["level", "speech"])
-def test_a_container_killed_in_mid_stream_costs_no_words(voice: Voice, node: str) -> None:
+def test_a_stream_outlives_a_container_killed_in_its_middle(voice: Voice, node: str) -> None:
     """EC-03: its frames are delivered again, and the stream goes on to its end."""
     eventually(voice.ready, within_s=20)
     stream = voice.place.start("stream", "voice", "--realtime", "--input", str(EXAMPLE / "speech.wav"))
