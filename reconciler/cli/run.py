@@ -45,8 +45,9 @@ def run(options: Namespace) -> int:
 
 
 def _once(loop: Loop, options: Namespace) -> int:
-    ready = loop.run_until(is_settled, timeout_s=options.timeout)
+    ended = loop.run_until(lambda made: is_settled(made) or made.is_stuck, timeout_s=options.timeout)
     last = loop.last
+    ready = ended and last is not None and is_settled(last)
     if not ready and loop.blind is not None:
         raise loop.blind
     if not ready:

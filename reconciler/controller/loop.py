@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.model.action import Action, Step
     from reconciler.model.desired import Desired
-    from reconciler.model.memory import End, Outcome
+    from reconciler.model.memory import End, Memory, Outcome
     from reconciler.model.observed import Observed
     from reconciler.model.status import ObjectStatus
 
@@ -35,6 +35,9 @@ RETRY_LOOK_S = 1.0
 
 LEAST_GAP_S = 0.01
 """Pause between passes, in which wake-ups gather."""
+
+STUCK_AFTER = 5
+"""Failures in a row after which a convergence that is to end gives up; with backoff some fifteen seconds of them."""
 
 POLL_S = 0.1
 """Pause between passes of a convergence that is to end: it is short, so it asks instead of listening."""
@@ -55,12 +58,22 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one pass saw and decided. `busy`: actions were under way when it looked, so it may not have seen all."""
+    """What one pass saw and decided.
+
+    `busy`: actions were under way when it looked, so it may not have seen all. `tries`: how often at least each step
+    that waits for backoff has failed, or each node that keeps ending was started; 0 where nothing waits.
+    """
 
     desired: Desired
     plan: Plan
     statuses: tuple[ObjectStatus, ...]
     busy: bool
+    tries: int = 0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether all that is left to do has failed often enough to say that it will not help to wait."""
+        return bool(self.plan.blocked) and not self.busy and not self.plan.steps and self.tries >= STUCK_AFTER
 
     @property
     def is_rest(self) -> bool:
@@ -153,7 +166,8 @@ class Loop:
             self._queue.submit(step)
         statuses = self._date(found.statuses)
         self._say_diagnostics(desired)
-        made = Pass(desired, found, statuses, busy=bool(memory.in_flight))
+        tries = min((_tries(memory, step.object) for step in found.blocked), default=0)
+        made = Pass(desired, found, statuses, busy=bool(memory.in_flight), tries=tries)
         self._publish(made)
         return made
 
@@ -211,3 +225,9 @@ class Loop:
 
 
 _ON_ITS_WAY = {"Starting", "Initializing", "Building", "Pulling", "Idle", "Suspended"}
+
+
+def _tries(memory: Memory, name: str) -> int:
+    """Return how often an object's action has failed, or a node that keeps ending was started."""
+    failure, starts = memory.failures.get(name), memory.starts.get(name)
+    return max(failure.count if failure else 0, starts.count if starts else 0)

@@ -14,7 +14,7 @@ from reconciler.controller.journal import Event, Journal
 from reconciler.controller.loop import Loop, World
 from reconciler.controller.queue import Queue
 from reconciler.model.action import BuildImage, StartContainer, Step, WriteAssignments
-from reconciler.model.errors import EngineError, EngineUnavailableError, InstanceLockedError
+from reconciler.model.errors import BuildError, EngineError, EngineUnavailableError, InstanceLockedError
 from reconciler.plan.foresee import after, settle
 from tests.support.worlds import BARE, chain, desire, docker_node
 
@@ -167,6 +167,32 @@ def _first_steps() -> tuple[Step, ...]:
     from reconciler.plan.plan import plan  # noqa: PLC0415 - one test's need
 
     return plan(desire(chain("p", docker_node("n"))), BARE).steps
+
+
+def test_a_convergence_gives_up_on_what_fails_again_and_again() -> None:
+    """`--once` with a package that does not exist says so after a few tries, not at the end of its time."""
+    model = Model(desire(chain("p", docker_node("n"))))
+    now = [0.0]
+
+    def act(action: Action) -> None:
+        if isinstance(action, BuildImage):
+            msg = "no such package"
+            raise BuildError(msg)
+        model.act(action)
+
+    loop = Loop(World(lambda: model.desired, model.look, act), say=lambda _: None, clock=lambda: now[0])
+    tries: list[int] = []
+
+    def stuck(made: Pass) -> bool:
+        tries.append(made.tries)
+        now[0] += 1.0
+        return made.is_stuck
+
+    assert loop.run_until(stuck, timeout_s=1_000)
+    loop.close()
+    assert tries[-1] == 5
+    assert loop.last is not None
+    assert any("no such package" in str(status.conditions) for status in loop.last.statuses)
 
 
 class Model:
