@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.cli import codes
 from reconciler.cli.place import paths_of
-from reconciler.controller import lock
+from reconciler.contract import lock
 from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _places(paths: Paths) -> Iterator[Finding]:
 
 
 def _duty(paths: Paths) -> Iterator[Finding]:
-    on_duty = lock.is_on_duty(paths.controller)
+    on_duty = lock.held(paths.controller)
     yield Finding(well=True, what=f"a controller {'is' if on_duty else 'is not'} on duty for instance {paths.instance}")
 
 

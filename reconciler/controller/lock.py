@@ -46,18 +46,6 @@ def on_duty(path: Path) -> Iterator[None]:
         yield
 
 
-def is_on_duty(path: Path) -> bool:
-    """Whether a controller converges this instance continuously."""
-    try:
-        with path.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-
-
 def _pid(file: IO[str]) -> int:
     file.seek(0)
     text = file.read().strip()

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reconciler.contract import lock
 from reconciler.contract.files import read_text
-from reconciler.controller.lock import is_on_duty
 from reconciler.model.status import Condition, ObjectStatus, carry_times
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def look(paths: Paths, manifests: Path | None) -> Seen:
         desired, observed = instance.load(), instance.look()
     published = _published(paths)
     derived = plan(desired, observed).statuses
-    if is_on_duty(paths.controller):
+    if lock.held(paths.controller):
         return Seen(desired, observed, tuple(published.get((s.kind, s.name), s) for s in derived))
     now_s = time.time()
     dated = (carry_times(published.get((s.kind, s.name)), s, now_s=now_s) for s in derived)

@@ -63,11 +63,6 @@ class Engine:
         """Let go of the connections."""
         self._client.close()
 
-    def ping(self) -> None:
-        """Ask whether the engine answers."""
-        with self._read("ping"):
-            self._client.ping()
-
     def list_containers(self, instance: str) -> tuple[Container, ...]:
         """Return the containers that carry an instance's label, by name, in one call and without inspects."""
         with self._read("list containers"):

@@ -33,9 +33,6 @@ class EnginePort(Protocol):
     def calls(self) -> Calls:
         """Counts of the calls made through this door."""
 
-    def ping(self) -> None:
-        """Ask whether the engine answers."""
-
     def list_containers(self, instance: str) -> tuple[Container, ...]:
         """Return the containers that carry an instance's label, by name, in one call."""
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 
+from reconciler.cli.__main__ import main
 from reconciler.contract import env, labels
+from reconciler.controller import instance as instance_module
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
 from tests.support.place import Place, end, eventually
@@ -312,6 +314,21 @@ def test_at_rest_no_write_call_reaches_the_engine(place: Place) -> None:
         assert instance.engine.calls.writes == {}
         reads = {name: count - before.get(name, 0) for name, count in instance.engine.calls.reads.items()}
     assert sorted(reads.values()) == [10, 10]
+
+
+def test_a_second_once_issues_no_write_call(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command itself, in this process, with the engine's door counting."""
+    place.copy("voice")
+    assert place.once().returncode == 0
+    doors: list[Any] = []
+    connect = instance_module.connect
+    monkeypatch.setattr(instance_module, "connect", lambda: doors.append(connect()) or doors[-1])
+    for name in (env.INSTANCE, env.STATE_DIR, env.RUNTIME_DIR):
+        monkeypatch.setenv(name, place.environ[name])
+    assert main(["--once", "-f", str(place.manifests)]) == 0
+    (door,) = doors
+    assert door.calls.writes == {}
+    assert door.calls.reads
 
 
 def test_images_are_built_listed_and_pruned_apart_from_the_rest(place: Place, engine: docker.APIClient) -> None:

@@ -91,9 +91,6 @@ class ModelEngine:
 
     # What the port asks for.
 
-    def ping(self) -> None:
-        self._read("ping")
-
     def list_containers(self, instance: str) -> tuple[Container, ...]:
         self._read("list containers")
         kinds = {labels.KIND_NODE, labels.KIND_SANDBOX, labels.KIND_BUILD}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.contract.lock import held
 from reconciler.controller import journal, lock
 from reconciler.controller.journal import Event, Journal
 from reconciler.controller.loop import Loop, World
@@ -51,10 +52,10 @@ def test_a_second_writer_is_told_who_holds_the_instance(tmp_path: Path) -> None:
 
 def test_clients_see_whether_a_controller_is_on_duty(tmp_path: Path) -> None:
     path = tmp_path / "controller.lock"
-    assert not lock.is_on_duty(path)
+    assert not held(path)
     with lock.on_duty(path):
-        assert lock.is_on_duty(path)
-    assert not lock.is_on_duty(path)
+        assert held(path)
+    assert not held(path)
 
 
 def _event(number: int) -> Event:
