@@ -72,6 +72,7 @@ class Instance:
         self._journal: Journal | None = None
         self._running: dict[str, tuple[str, ...]] = {}
         self._published: tuple[ObjectStatus, ...] | None = None
+        self._leases_seen: frozenset[str] = frozenset()
         self._said: dict[str, Hashable] = {}
 
     def __enter__(self) -> Self:
@@ -120,6 +121,7 @@ class Instance:
 
     def publish(self, made: Pass) -> None:
         """Put the conditions where `get` finds them, when they have changed."""
+        self._leases_seen = frozenset(session.name for session in made.desired.sessions if session.kind == "lease")
         if made.statuses != self._published:
             replace_text(self.paths.status, json.dumps([asdict(status) for status in made.statuses]))
             self._published = made.statuses
@@ -168,8 +170,12 @@ class Instance:
         return changed
 
     def probe(self) -> Hashable:
-        """Return what only shows when asked for: which leases are held, which host processes live."""
-        return (self._loader.held_leases(), self._processes.lasting())
+        """Return what only shows when asked for: which leases are held, which host processes live.
+
+        A lease can come and go between two probes while a pass in between has seen it: so what that pass saw counts too.
+        """
+        held = self._loader.held_leases()
+        return (held, held == self._leases_seen, self._processes.lasting())
 
     def forget(self) -> None:
         """Remove the instance's own directories, after all that it owned is gone."""
