@@ -172,7 +172,7 @@ class Instance:
     def probe(self) -> Hashable:
         """Return what only shows when asked for: which leases are held, which host processes live.
 
-        A lease can come and go between two probes while a pass in between has seen it: so what that pass saw counts too.
+        A lease can come and go between two probes while a pass between them saw it: so what that pass saw counts too.
         """
         held = self._loader.held_leases()
         return (held, held == self._leases_seen, self._processes.lasting())
