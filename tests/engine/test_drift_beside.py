@@ -109,12 +109,19 @@ def test_host_process_killed(on_host: World) -> None:
 def test_what_a_sigkill_leaves_in_shared_memory(world: World) -> None:
     """EC-04, BY-06: files and bytes return to the level before."""
     world.works()
+    eventually(lambda: _served(world) == ["echo"], within_s=REPAIRED_S)  # the program's own session is let go of
     before = _level(world)
     for _ in range(3):
         world.engine.kill(world.seen()["Id"])
         world.repaired("container ended with exit code 137")
     eventually(lambda: world.told("of their programs were killed"), within_s=REPAIRED_S)
     eventually(lambda: _level(world) == before, within_s=REPAIRED_S)
+
+
+def _served(world: World) -> list[str]:
+    """Return the sessions that the node still serves, those it is letting go of included."""
+    status = json.loads((world.directory / "status.json").read_text())
+    return [session["session"] for session in status["sessions"]]
 
 
 def _level(world: World) -> tuple[int, int]:
