@@ -118,9 +118,9 @@ def _leftovers(simulation: Simulation) -> list[str]:
 
 
 def _restarts(simulation: Simulation) -> list[str]:
-    """Nothing was started more often than something else had ended it."""
+    """Nothing was started more often than something had ended it: a fault, or we while it was not wanted."""
     return [
-        f"{c.spec.name} was started {c.started} times and ended {simulation.ended.get(c.id, 0)} times"
+        f"{c.spec.name} was started {c.started} times and ended {c.stopped + simulation.ended.get(c.id, 0)} times"
         for c in ours(simulation.engine, INSTANCE)
-        if c.started != 1 + simulation.ended.get(c.id, 0)
+        if c.started != 1 + c.stopped + simulation.ended.get(c.id, 0)
     ]

@@ -30,7 +30,7 @@ _EXIT = re.compile(r"exit (\d+)")
 
 @dataclass(slots=True)
 class Contained:
-    """A container of the model. `started` counts starts, so that a needless restart shows."""
+    """A container of the model. `started` and `stopped` count calls, so that a needless restart shows."""
 
     id: str
     spec: ContainerSpec
@@ -38,6 +38,7 @@ class Contained:
     state: ContainerState = "created"
     exit_code: int | None = None
     started: int = 0
+    stopped: int = 0
     networks: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -138,7 +139,7 @@ class ModelEngine:
         def effect() -> None:
             found = self.containers.get(container)
             if found and found.state in {"running", "paused"} and timeout_s >= 0:
-                found.state, found.exit_code = "exited", 143
+                found.state, found.exit_code, found.stopped = "exited", 143, found.stopped + 1
                 self.happened.append(f"stop {found.spec.name}")
 
         self._write("stop", effect)
