@@ -107,7 +107,7 @@ class Instance:
         self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
         doors = Doors(self._engine, self._processes, self._shm, self.site, build_output)
         act = partial(execute, doors)
-        return World(load or self._load_and_keep, self.look, act, partial(last_lines, self._engine))
+        return World(load or self._load_and_keep, self.look, act, partial(last_lines, self._engine, self.log_file))
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:
         """Return a function that takes an event into the journal and passes it on."""

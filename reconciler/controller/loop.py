@@ -47,7 +47,7 @@ POLL_S = 0.1
 class World:
     """The outside, as functions. `load` is total, `look` raises when it can't see everything.
 
-    `last_lines` is asked for the last words of a container that ended; it is total, too.
+    `last_lines` is asked for the last words of an instance that ended; it is total, too.
     """
 
     load: Callable[[], Desired]
@@ -172,7 +172,7 @@ class Loop:
         return made
 
     def _read_ends(self, observed: Observed) -> Mapping[str, End]:
-        """Read the last lines of containers that have ended since the last look, once for each end."""
+        """Read the last lines of instances that have ended since the last look, once for each end."""
         ends = [replace(end, lines=self._world.last_lines(end)) for end in new_ends(self._queue.memory, observed)]
         self._queue.note_ends(observed, ends)
         return self._queue.memory.ends

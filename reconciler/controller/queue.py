@@ -60,7 +60,7 @@ class Queue:
             self._memory = forget(seen, observed, now_s=now_s)
 
     def note_ends(self, observed: Observed, ends: Iterable[End]) -> None:
-        """Note how containers ended."""
+        """Note how instances ended."""
         with self._lock:
             self._memory = note_ends(self._memory, observed, ends)
 

@@ -40,10 +40,15 @@ class Starts:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a container ended last, and its last lines. `start` counts the starts before, which tells ends apart."""
+    """How an instance ended last, and its last lines.
 
+    `container` is the id of its container, empty for a host process; `run` tells one end from the next: it counts the
+    starts before, or is the PID.
+    """
+
+    name: str
     container: str
-    start: int
+    run: int
     exit_code: int | None
     lines: tuple[str, ...] = ()
 
@@ -68,7 +73,7 @@ class Memory:
     silent_since_s: Mapping[str, float] = field(default_factory=dict)
     """Since when an instance runs and its runtime gives no sign of life, by the instance's name."""
     ends: Mapping[str, End] = field(default_factory=dict)
-    """How the container of an instance ended last, by the instance's name."""
+    """How an instance ended last, by its name."""
 
 
 def begin(memory: Memory, step: Step) -> Memory:
@@ -106,20 +111,26 @@ def see_signs_of_life(memory: Memory, observed: Observed, *, now_s: float) -> Me
 
 def new_ends(memory: Memory, observed: Observed) -> Iterator[End]:
     """Yield the ends that are not noted yet, their lines still to be read."""
+    for end in _ends(memory, observed):
+        noted = memory.ends.get(end.name)
+        if noted is None or replace(noted, lines=()) != end:
+            yield end
+
+
+def _ends(memory: Memory, observed: Observed) -> Iterator[End]:
     for container in observed.containers:
         if container.state == "exited":
             starts = memory.starts.get(f"container/{container.name}")
-            end = End(container.id, starts.total if starts else 0, container.exit_code)
-            noted = memory.ends.get(container.name)
-            if noted is None or replace(noted, lines=()) != end:
-                yield end
+            yield End(container.name, container.id, starts.total if starts else 0, container.exit_code)
+    for ended in observed.process_ends:
+        yield End(ended.name, "", ended.pid, ended.exit_code)
 
 
 def note_ends(memory: Memory, observed: Observed, ends: Iterable[End]) -> Memory:
-    """Note ends, and drop those of containers that are gone."""
-    names = {container.id: container.name for container in observed.containers}
-    kept = {name: end for name, end in memory.ends.items() if end.container in names}
-    return replace(memory, ends={**kept, **{names[end.container]: end for end in ends if end.container in names}})
+    """Note ends, and drop those of what is gone."""
+    there = {(c.name, c.id) for c in observed.containers} | {(end.name, "") for end in observed.process_ends}
+    known = {**memory.ends, **{end.name: end for end in ends}}
+    return replace(memory, ends={name: end for name, end in known.items() if (name, end.container) in there})
 
 
 def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:

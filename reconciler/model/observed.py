@@ -83,6 +83,15 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessEnd:
+    """How a host process ended by itself or by somebody's hand; 128 and the number of the signal that ended it."""
+
+    name: str
+    pid: int
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFiles:
     """The files of one node instance. `alive` means that its runtime holds the lock, so `status` is its own word."""
 
@@ -115,12 +124,14 @@ class Observed:
     """Observed state. Tuples are sorted by name, so that equal worlds are equal values.
 
     `stale_leases` are the sessions whose lease lies there and is held by nobody: their program was killed.
+    `process_ends` are the last ends that are known: the host tells them to nobody but the controller that started them.
     """
 
     site: Site
     containers: tuple[Container, ...] = ()
     images: tuple[Image, ...] = ()
     processes: tuple[Process, ...] = ()
+    process_ends: tuple[ProcessEnd, ...] = ()
     node_files: tuple[NodeFiles, ...] = ()
     endpoints: tuple[Endpoints, ...] = ()
     stale_leases: tuple[str, ...] = ()

@@ -41,6 +41,7 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
         containers=with_limits(containers),
         images=images,
         processes=running,
+        process_ends=processes.ends(site.instance),
         node_files=node_files(Path(site.nodes_dir)),
         endpoints=endpoints(Path(site.endpoints_dir)),
         stale_leases=stale_leases(Path(site.sessions_dir)),

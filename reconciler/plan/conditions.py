@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Desired
     from reconciler.model.manifest import Node, Pipeline
     from reconciler.model.memory import Memory
-    from reconciler.model.observed import Container
     from reconciler.plan.assignment import Placement
     from reconciler.plan.facts import Facts
     from reconciler.plan.patience import Patience
@@ -188,20 +187,20 @@ def _ended_problem(view: View, instance: NodeInstance) -> Problem | None:
     key = f"container/{name}" if container else f"process/{name}"
     starts = view.memory.starts.get(key)
     count = starts.count if starts else 0
-    said = _how_it_ended(view, container) + _last_words(view, name)
-    if container is not None and container.state == "exited" and is_finished(container, instance):
+    said = _how_it_ended(view, name) + _last_words(view, name)
+    if is_finished(instance, view.facts):
         return ("Ended", f"{said}; its restart policy leaves it so")
     if count >= CRASH_LOOP_AFTER:
         wait_s = delay_s(key, count, longest_s=instance.restart.max_backoff_s)
         return ("CrashLoop", f"{said}; started {count} times, the next attempt is {wait_s:.1f} s after the last")
-    if count > 1 or (container is not None and container.state == "exited") or (count and not view.facts.runs(name)):
+    if count > 1 or view.facts.has_ended(name) or (count and not view.facts.runs(name)):
         return ("Restarting", f"{said}; is started again")
     return None
 
 
-def _how_it_ended(view: View, container: Container | None) -> str:
-    end = view.memory.ends.get(container.name) if container else None
-    exit_code = container.exit_code if container else None
+def _how_it_ended(view: View, name: str) -> str:
+    end = view.memory.ends.get(name)
+    exit_code = view.facts.exit_code(name)
     if exit_code is None and end is not None:
         exit_code = end.exit_code
     return "ended" if exit_code is None else f"ended with exit code {exit_code}"
@@ -209,15 +208,12 @@ def _how_it_ended(view: View, container: Container | None) -> str:
 
 def _is_done(view: View, name: str) -> bool:
     """Whether an instance ended well and is to stay so: a one-shot that counts as ready."""
-    container = view.facts.containers.get(name)
     instance = view.wanted.instances.get(name)
-    if container is None or instance is None or container.state != "exited":
-        return False
-    return container.exit_code == 0 and is_finished(container, instance)
+    return instance is not None and view.facts.exit_code(name) == 0 and is_finished(instance, view.facts)
 
 
 def _last_words(view: View, name: str) -> str:
-    """Return the runtime's own last error, or else the last lines that its container wrote."""
+    """Return the runtime's own last error, or else the last lines that it wrote."""
     instance_files = view.facts.files.get(name)
     status = instance_files.status if instance_files else None
     end = view.memory.ends.get(name)

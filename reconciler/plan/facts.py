@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reconciler.model.observed import Container, Image, NodeFiles, Observed, Process, Site
+    from reconciler.model.observed import Container, Image, NodeFiles, Observed, Process, ProcessEnd, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Facts:
     site: Site
     containers: dict[str, Container]
     processes: dict[str, Process]
+    process_ends: dict[str, ProcessEnd]
     files: dict[str, NodeFiles]
     images_by_tag: dict[str, Image]
     images_by_env: dict[str, Image]
@@ -31,6 +32,16 @@ class Facts:
         """Whether an instance's container or process runs."""
         container = self.containers.get(name)
         return name in self.processes or (container is not None and container.state == "running")
+
+    def exit_code(self, name: str) -> int | None:
+        """Return how an instance that has ended did so, as the engine counts; None where it runs or nobody knows."""
+        container, end = self.containers.get(name), self.process_ends.get(name)
+        return container.exit_code if container is not None else end.exit_code if end is not None else None
+
+    def has_ended(self, name: str) -> bool:
+        """Whether an instance is known to have run and ended."""
+        container = self.containers.get(name)
+        return name in self.process_ends or (container is not None and container.state == "exited")
 
     def up(self, name: str) -> bool:
         """Whether an instance runs, and its runtime has loaded the node's code and taken in assignments.
@@ -57,6 +68,7 @@ def index(observed: Observed) -> Facts:
         site=observed.site,
         containers=containers,
         processes=processes,
+        process_ends={end.name: end for end in observed.process_ends if end.name not in processes},
         files={files.name: files for files in observed.node_files},
         images_by_tag={tag: image for image in observed.images for tag in image.tags},
         images_by_env={image.env_hash: image for image in observed.images if image.env_hash},

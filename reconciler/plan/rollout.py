@@ -54,11 +54,12 @@ def _itself(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
             if container is not None and container.state == "running":
                 yield from upkeep(container, spec)
             elif container is not None:
-                yield from _revive(container, instance, supplied=is_supplied(instance, facts, made=True))
+                yield from _revive(container, instance, facts)
             elif is_supplied(instance, facts):
                 yield Step(action.CreateContainer(spec), drift.CONTAINER_MISSING)
         case ProcessSpec() as spec:
-            if instance.name not in facts.processes and is_supplied(instance, facts):
+            done = is_finished(instance, facts)
+            if instance.name not in facts.processes and not done and is_supplied(instance, facts):
                 yield Step(action.StartProcess(spec), drift.PROCESS_MISSING)
 
 
@@ -74,12 +75,13 @@ def is_supplied(instance: NodeInstance, facts: Facts, *, made: bool = False) -> 
     )
 
 
-def _revive(container: Container, instance: NodeInstance, *, supplied: bool) -> Iterator[Step]:
+def _revive(container: Container, instance: NodeInstance, facts: Facts) -> Iterator[Step]:
     """Yield the step that lets a container run again. A start fails while what is mounted is missing, so it waits."""
+    supplied = is_supplied(instance, facts, made=True)
     match container.state:
         case "created" if supplied:
             yield Step(action.StartContainer(container.name, container.id), drift.NEVER_STARTED)
-        case "exited" if supplied and not is_finished(container, instance):
+        case "exited" if supplied and not is_finished(instance, facts):
             yield Step(action.StartContainer(container.name, container.id), drift.ended(container.exit_code))
         case "paused":
             yield Step(action.UnpauseContainer(container.name, container.id), drift.PAUSED)
@@ -87,12 +89,14 @@ def _revive(container: Container, instance: NodeInstance, *, supplied: bool) -> 
             return
 
 
-def is_finished(container: Container, instance: NodeInstance) -> bool:
-    """Whether an ended container is to stay so by its restart policy."""
+def is_finished(instance: NodeInstance, facts: Facts) -> bool:
+    """Whether an instance has ended and is to stay so by its restart policy."""
+    if not facts.has_ended(instance.name):
+        return False
     match instance.restart.policy:
         case "Never":
             return True
         case "OnFailure":
-            return container.exit_code == 0
+            return facts.exit_code(instance.name) == 0
         case "Always":
             return False

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.model.errors import ProcessError
-from reconciler.model.observed import Process
+from reconciler.model.observed import Process, ProcessEnd
 from reconciler.process import table
 
 if TYPE_CHECKING:
@@ -23,12 +23,19 @@ KILL_TIMEOUT_S = 5.0
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 """What a node's process takes over from the controller; the rest of its environment is in the spec."""
 
+KEPT_ENDS = 1_000
+BY_SIGNAL = 128
+"""Added to a signal's number, as shells and the engine do."""
+
 
 class ProcessPort(Protocol):
     """What the control plane asks of host processes."""
 
     def list(self, instance: str) -> tuple[Process, ...]:
         """Return the living processes of an instance, by name."""
+
+    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
+        """Return how processes of an instance ended last, by name, as far as this controller was told."""
 
     def start(self, spec: ProcessSpec) -> None:
         """Start a process that outlives the controller."""
@@ -42,10 +49,8 @@ class HostProcesses:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self.exit_codes: dict[str, int] = {}
-        """How processes started by this controller ended, by name; negative is a signal. Bounded by the names."""
-        self._names: dict[int, str] = {}
+        self._children: dict[int, tuple[ProcessSpec, subprocess.Popen[bytes]]] = {}
+        self._ends: dict[str, ProcessEnd] = {}
         self._listed: tuple[Process, ...] = ()
 
     def list(self, instance: str) -> tuple[Process, ...]:
@@ -66,6 +71,13 @@ class HostProcesses:
         """Return the names of those last listed that still live, without reading the whole process table."""
         self._reap()
         return tuple(found.name for found in self._listed if table.started_at(found.pid) == found.started)
+
+    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
+        """Return how processes of an instance ended last, by name: those this controller started, but did not stop."""
+        self._reap()
+        with self._lock:
+            found = [end for name, end in self._ends.items() if name.rpartition("-")[0] == f"rc-{instance}"]
+        return tuple(sorted(found, key=lambda end: end.name))
 
     def start(self, spec: ProcessSpec) -> None:
         """Start a process in a session of its own, its output appended to `spec.log_path`; one that runs is success.
@@ -91,8 +103,7 @@ class HostProcesses:
             msg = f"can't start {spec.name} ({' '.join(spec.argv)}): {error.strerror}: {error.filename}"
             raise ProcessError(msg) from error
         with self._lock:
-            self._children[child.pid] = child
-            self._names[child.pid] = spec.name
+            self._children[child.pid] = (spec, child)
 
     def stop(self, pid: int, started: str, *, timeout_s: float) -> None:
         """Ask a process to end, and kill it after `timeout_s`; one that has ended already is success.
@@ -114,6 +125,7 @@ class HostProcesses:
         finally:
             os.close(handle)
             self._reap()
+            self._forget(pid)
 
     @staticmethod
     def _living() -> tuple[table.Entry, ...]:
@@ -126,11 +138,18 @@ class HostProcesses:
     def _reap(self) -> None:
         """Take note of children that ended, so that none stays a zombie."""
         with self._lock:
-            for pid, child in list(self._children.items()):
+            for pid, (spec, child) in list(self._children.items()):
                 code = child.poll()
                 if code is not None:
                     del self._children[pid]
-                    self.exit_codes[self._names.pop(pid)] = code
+                    self._ends[spec.name] = ProcessEnd(spec.name, pid, code if code >= 0 else BY_SIGNAL - code)
+            for name in list(self._ends)[:-KEPT_ENDS]:
+                del self._ends[name]
+
+    def _forget(self, pid: int) -> None:
+        """Drop the end of a process that was asked to end: it explains nothing, and is no reason to leave it so."""
+        with self._lock:
+            self._ends = {name: end for name, end in self._ends.items() if end.pid != pid}
 
 
 def environment(spec: ProcessSpec) -> dict[str, str]:

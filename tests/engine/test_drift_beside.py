@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.process import HostProcesses
+from reconciler.process import HostProcesses, table
 from tests.support.drifting import REPAIRED_S, World
 from tests.support.place import eventually
 
@@ -104,6 +106,58 @@ def test_host_process_killed(on_host: World) -> None:
     on_host.repaired("host process is missing")
     (after,) = _pids(on_host)
     assert after != before
+
+
+TAKE = """
+import ctypes, os, sys
+tid = ctypes.c_int(int(sys.argv[1]))
+args = (ctypes.c_uint64 * 11)(0, 0, 0, 0, 17, 0, 0, 0, ctypes.addressof(tid), 1, 0)  # clone3(2): set_tid
+if ctypes.CDLL(None).syscall(435, args, ctypes.sizeof(args)) == 0:
+    os.execv("/bin/sleep", ["sleep", "600"])
+print(flush=True)
+os.wait()
+"""
+
+
+def test_pid_of_a_host_process_taken_by_another_program(on_host: World) -> None:
+    """The program that has the number now is none of ours: it stays, also when all that is ours goes."""
+    on_host.down_with_the_controller()
+    (before,) = _pids(on_host)
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{before}").exists(), within_s=REPAIRED_S)
+    other = subprocess.Popen([sys.executable, "-c", TAKE, str(before)], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"\n"
+        started = table.started_at(before)
+        assert started is not None
+        on_host.up_again()
+        on_host.repaired("host process is missing")
+        (after,) = _pids(on_host)
+        assert after != before
+        on_host.down_with_the_controller()
+        assert on_host.place.reconcile("down").returncode == 0
+        assert table.started_at(after) is None
+        assert table.started_at(before) == started
+    finally:
+        if started := table.started_at(before):
+            os.kill(before, signal.SIGKILL)
+        other.communicate(timeout=REPAIRED_S)
+
+
+def test_crash_loop_of_a_host_process_tells_exit_code_last_lines_and_next_attempt(on_host: World) -> None:
+    on_host.works()
+    code = on_host.manifest.parent / "nodes" / "echo.py"
+    good = code.read_text()
+    code.write_text(good + '\nimport os\n\nprint("no such model", flush=True)\nos._exit(7)\n')
+    eventually(lambda: on_host.conditions("Pipeline").get("Degraded", {}).get("reason") == "CrashLoop", within_s=60)
+    said = on_host.conditions("Pipeline")["Degraded"]["message"]
+    assert "ended with exit code 7 (" in said
+    assert "no such model" in said
+    assert "the next attempt is" in said
+    on_host.works()  # the version before serves
+    code.write_text(good)
+    eventually(lambda: on_host.conditions("Pipeline")["Degraded"]["status"] == "False", within_s=REPAIRED_S)
 
 
 def test_what_a_sigkill_leaves_in_shared_memory(world: World) -> None:

@@ -17,7 +17,7 @@ from reconciler.contract.files import Status
 from reconciler.model.desired import Diagnostic
 from reconciler.model.manifest import Docker, Limits, Origin, Restart
 from reconciler.model.memory import End, Failure, Memory, Starts
-from reconciler.model.observed import Container, Image, ShmNode, ShmService
+from reconciler.model.observed import Container, Image, ProcessEnd, ShmNode, ShmService
 from reconciler.plan.container import node_hash
 from reconciler.plan.foresee import route
 from reconciler.plan.image import env_hash
@@ -60,6 +60,15 @@ NAME = SETTLED.containers[0].name
 LIMITS = Limits(64_000_000, 333_333_333, 64)
 LIMITED = chain("echo", docker_node("echo", limits=LIMITS))
 CONTAINER = f"container/{NAME}"
+HOST = chain("host", host_node("echo"))
+HOST_NAME = rest(desire(HOST)).processes[0].name
+
+
+def _host_ended(exit_code: int) -> Observed:
+    """The world in which the host process has ended."""
+    settled = rest(desire(HOST))
+    files = tuple(replace(found, alive=False) for found in settled.node_files)
+    return replace(settled, processes=(), node_files=files, process_ends=(ProcessEnd(HOST_NAME, 7, exit_code),))
 
 
 def _edited_and_up() -> Observed:
@@ -106,7 +115,9 @@ CASES: dict[str, Callable[[], Case]] = {
         _silent(),
         Memory(
             starts={CONTAINER: Starts(4, 99.9)},
-            ends={NAME: End(SETTLED.containers[0].id, 4, 139, ("Fatal Python error: Segmentation fault", "in f"))},
+            ends={
+                NAME: End(NAME, SETTLED.containers[0].id, 4, 139, ("Fatal Python error: Segmentation fault", "in f"))
+            },
         ),
     ),
     "container_paused": lambda: (desire(ECHO), _with_first(SETTLED, state="paused"), Memory()),
@@ -231,8 +242,23 @@ CASES: dict[str, Callable[[], Case]] = {
     "session_opens_on_warm_pipeline": lambda: (desire(ECHO, leases=(("echo-7-1", "echo"),)), SETTLED, Memory()),
     "session_of_unknown_pipeline": lambda: (desire(ECHO, leases=(("x-1", "ecco"),)), SETTLED, Memory()),
     "host_process_gone": lambda: (
-        desire(chain("host", host_node("echo"))),
-        replace(rest(desire(chain("host", host_node("echo")))), processes=()),
+        desire(HOST),
+        replace(rest(desire(HOST)), processes=()),
+        Memory(),
+    ),
+    "host_process_crash_loop": lambda: (
+        desire(HOST),
+        _host_ended(1),
+        Memory(starts={f"process/{HOST_NAME}": Starts(4, 99.9)}, ends={HOST_NAME: End(HOST_NAME, "", 7, 1, ("no",))}),
+    ),
+    "host_process_one_shot_done": lambda: (
+        desire(chain("host", replace(HOST.nodes[0], restart=Restart("OnFailure")))),
+        _host_ended(0),
+        Memory(),
+    ),
+    "host_process_never_again": lambda: (
+        desire(chain("host", replace(HOST.nodes[0], restart=Restart("Never")))),
+        _host_ended(1),
         Memory(),
     ),
     "shared_memory_left_behind": lambda: (

@@ -24,7 +24,7 @@ from reconciler.contract.files import READY, SessionStatus, Status
 from reconciler.controller import queue
 from reconciler.controller.loop import LEAST_GAP_S, Loop, World
 from reconciler.model.errors import ProcessError
-from reconciler.model.observed import Process, ShmNode, ShmService, Site
+from reconciler.model.observed import Process, ProcessEnd, ShmNode, ShmService, Site
 from reconciler.observe.snapshot import observe
 from tests.support.unreliable_engine import UnreliableEngine, ours
 
@@ -51,6 +51,7 @@ class Processes:
     """The host's process table."""
 
     living: dict[int, tuple[ProcessSpec, str]] = field(default_factory=dict)
+    ended: dict[str, ProcessEnd] = field(default_factory=dict)
     faults: list[tuple[str, When]] = field(default_factory=list)
     last_pid: int = 100
 
@@ -59,6 +60,11 @@ class Processes:
         del instance
         found = [Process(spec.name, pid, started) for pid, (spec, started) in self.living.items()]
         return tuple(sorted(found, key=lambda process: (process.name, process.pid)))
+
+    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
+        """Return what was told of those that were killed."""
+        del instance
+        return tuple(end for _, end in sorted(self.ended.items()))
 
     def start(self, spec: ProcessSpec) -> None:
         """Start a process; one that runs is success."""
@@ -177,6 +183,7 @@ class Simulation:
         """Kill the controller, with all it remembers and all that it had not begun, and start the next."""
         self._waiting.clear()
         self.kill_after = None
+        self.processes.ended.clear()  # the host told the one that is gone
         prepare(self.site)
         world = World(lambda: self.desired, self._look, self._act)
         self.loop = Loop(world, say=lambda _: None, publish=self._check, clock=lambda: self.now_s)
@@ -293,7 +300,8 @@ class Simulation:
 
     def kill_process(self, pid: int) -> None:
         """Kill a host process."""
-        self.processes.living.pop(pid)
+        spec, _ = self.processes.living.pop(pid)
+        self.processes.ended[spec.name] = ProcessEnd(spec.name, pid, 137)
         self._end(str(pid), killed=True)
 
     def restart_engine(self) -> None:

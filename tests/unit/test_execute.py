@@ -18,7 +18,7 @@ from reconciler.model import action
 from reconciler.model.errors import BuildError, EngineError, FilesError, SourceError
 from reconciler.model.instance import EnvImage, ProcessSpec
 from reconciler.model.manifest import Limits
-from reconciler.model.observed import Process, Site
+from reconciler.model.observed import Process, ProcessEnd, Site
 from reconciler.stream import lease
 from tests.support.engine_checks import Rig
 from tests.support.model_engine import ModelEngine
@@ -31,6 +31,9 @@ class Recorder:
     asked: list[tuple[object, ...]] = field(default_factory=list)
 
     def list(self, instance: str) -> tuple[Process, ...]:
+        raise NotImplementedError(instance)
+
+    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
         raise NotImplementedError(instance)
 
     def start(self, spec: ProcessSpec) -> None:

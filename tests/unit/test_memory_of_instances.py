@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from reconciler.controller.last_lines import last_lines
 from reconciler.controller.loop import Loop, World
 from reconciler.model.action import RestartContainer, Step
 from reconciler.model.memory import End, Memory, Outcome, Starts, new_ends, note_ends, remember, see_signs_of_life
+from reconciler.model.observed import ProcessEnd
 from tests.support.model_engine import ModelEngine
 from tests.support.worlds import BARE, chain, desire, docker_node, rest
 
@@ -23,13 +25,13 @@ SILENT = replace(UP, node_files=tuple(replace(files, alive=False) for files in U
 def test_an_end_is_new_until_it_is_noted_and_again_after_a_start() -> None:
     assert list(new_ends(Memory(), UP)) == []
     (end,) = new_ends(Memory(), ENDED)
-    assert end == End(CONTAINER.id, 0, 3)
+    assert end == End(CONTAINER.name, CONTAINER.id, 0, 3)
     memory = note_ends(Memory(), ENDED, [replace(end, lines=("no",))])
-    assert memory.ends == {CONTAINER.name: End(CONTAINER.id, 0, 3, ("no",))}
+    assert memory.ends == {CONTAINER.name: replace(end, lines=("no",))}
     assert list(new_ends(memory, ENDED)) == []
     assert note_ends(memory, UP, []) == memory
     again = replace(memory, starts={f"container/{CONTAINER.name}": Starts(1, 0.0)})
-    assert [end.start for end in new_ends(again, ENDED)] == [1]
+    assert [end.run for end in new_ends(again, ENDED)] == [1]
     assert note_ends(memory, BARE, []).ends == {}
 
 
@@ -66,4 +68,22 @@ def test_the_loop_reads_the_last_lines_of_an_end_once() -> None:
 
 @pytest.mark.parametrize("code", [None, 0, 1])
 def test_what_can_t_be_read_is_nothing_said(code: int | None) -> None:
-    assert last_lines(ModelEngine(away=True), End("gone", 1, code)) == ()
+    for container in ("gone", ""):
+        assert last_lines(ModelEngine(away=True), Path, End("rc-x-1", container, 1, code)) == ()
+
+
+def test_last_lines_of_a_host_process_are_those_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "rc-x-1").write_text("".join(f"line {number}\n" for number in range(9)) + "x" * 999 + "\nhalf")
+    lines = last_lines(ModelEngine(away=True), lambda name: tmp_path / name, End("rc-x-1", "", 77, 1))
+    assert lines == ("line 7", "line 8", "x" * 200)
+
+
+def test_an_end_of_a_host_process_is_told_apart_by_its_pid() -> None:
+    name = "rc-test-1"
+    ended = replace(BARE, process_ends=(ProcessEnd(name, 7, 137),))
+    (end,) = new_ends(Memory(), ended)
+    assert end == End(name, "", 7, 137)
+    memory = note_ends(Memory(), ended, [end])
+    assert list(new_ends(memory, ended)) == []
+    assert len(list(new_ends(memory, replace(BARE, process_ends=(ProcessEnd(name, 8, 137),))))) == 1
+    assert note_ends(memory, BARE, []).ends == {}

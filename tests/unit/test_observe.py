@@ -15,7 +15,7 @@ from reconciler.actuate import files as written
 from reconciler.contract import files
 from reconciler.contract.files import Assignments, Endpoints, Status
 from reconciler.model.errors import EngineUnavailableError, FilesError, ReconcilerError
-from reconciler.model.observed import Process, ShmNode, ShmService, Site
+from reconciler.model.observed import Process, ProcessEnd, ShmNode, ShmService, Site
 from reconciler.observe.snapshot import observe
 from reconciler.stream import lease
 from tests.support.engine_checks import Rig
@@ -31,9 +31,13 @@ class Processes:
     """A process table of values."""
 
     running: tuple[Process, ...] = ()
+    ended: tuple[ProcessEnd, ...] = ()
 
     def list(self, instance: str) -> tuple[Process, ...]:
         return tuple(process for process in self.running if instance in process.name)
+
+    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
+        return tuple(end for end in self.ended if instance in end.name)
 
     def start(self, spec: ProcessSpec) -> None:
         raise NotImplementedError
@@ -82,12 +86,12 @@ def test_everything_is_seen_sorted_and_in_one_call_each(site: Site) -> None:
     rig = Rig(engine, site.instance, "a:1", None)  # type: ignore[arg-type]
     for number in (2, 1):
         engine.create(rig.spec(number))
-    processes = Processes((Process("rc-test-unit-1", 7, "9"),))
+    processes = Processes((Process("rc-test-unit-1", 7, "9"),), (ProcessEnd("rc-test-unit-2", 6, 137),))
     shm = Shm((ShmNode("2", "b"), ShmNode("1", "a", dead=True)), (ShmService("2", "y"), ShmService("1", "x", 3)))
     found = observe(engine, processes, shm, site)
     assert [container.name for container in found.containers] == [rig.spec(1).name, rig.spec(2).name]
     assert [image.tags for image in found.images] == [("a:1",), ("b:1",)]
-    assert found.processes == processes.running
+    assert (found.processes, found.process_ends) == (processes.running, processes.ended)
     assert [node.name for node in found.shm_nodes] == ["a", "b"]
     assert [service.name for service in found.shm_services] == ["x", "y"]
     assert dict(engine.calls.reads) == {"list containers": 1, "list images": 1}

@@ -15,6 +15,7 @@ import pytest
 
 from reconciler.model.errors import ProcessError
 from reconciler.model.instance import ProcessSpec
+from reconciler.model.observed import ProcessEnd
 from reconciler.process import HostProcesses, table
 
 if TYPE_CHECKING:
@@ -62,10 +63,13 @@ class Yard:
 
     def end(self, spec: ProcessSpec) -> None:
         """Wait for a process that ends by itself."""
-        (child,) = self.door._children.values()
+        ((_, child),) = self.door._children.values()
         child.wait(timeout=30)
         assert self.door.list(self.instance) == ()
-        assert spec.name in self.door.exit_codes
+        assert spec.name in self.exit_codes()
+
+    def exit_codes(self) -> dict[str, int]:
+        return {end.name: end.exit_code for end in self.door.ends(self.instance)}
 
 
 @pytest.fixture
@@ -117,21 +121,31 @@ def test_output_is_appended(yard: Yard) -> None:
         yard.door.start(spec)
         yard.end(spec)
     assert yard.log(spec).splitlines() == ["out", "err"] * 2
-    assert yard.door.exit_codes == {spec.name: 1}
+    assert yard.exit_codes() == {spec.name: 1}
 
 
 def test_stop_ends_and_leaves_no_zombie(yard: Yard) -> None:
     found = yard.start()
     yard.door.stop(found.pid, found.started, timeout_s=30)
     assert yard.door.list(yard.instance) == ()
-    assert yard.door.exit_codes == {found.name: -signal.SIGTERM}
+    assert yard.exit_codes() == {}
     assert not Path(f"/proc/{found.pid}").exists()
 
 
 def test_stop_kills_what_does_not_listen(yard: Yard) -> None:
     found = yard.start(STUBBORN)
     yard.door.stop(found.pid, found.started, timeout_s=0.05)
-    assert yard.door.exit_codes == {found.name: -signal.SIGKILL}
+    assert yard.door.list(yard.instance) == ()
+
+
+def test_end_by_a_strange_hand_is_told_as_the_engine_tells_it(yard: Yard) -> None:
+    found = yard.start()
+    yard.start(hashed="fedcba987654")
+    os.kill(found.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, found.pid, os.WEXITED | os.WNOWAIT)
+    assert yard.door.ends(yard.instance) == (ProcessEnd(found.name, found.pid, 137),)
+    assert yard.door.ends(yard.instance[:-1]) == ()
+    assert HostProcesses().ends(yard.instance) == ()
 
 
 def test_stop_of_what_has_ended_is_success(yard: Yard) -> None:
