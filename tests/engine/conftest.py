@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-import docker
 import pytest
 
 from reconciler import engine as door
 from reconciler.contract import labels
 from tests.support import drifting
+from tests.support.engine import client as past_our_door
 from tests.support.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import docker
 
     from reconciler.engine.client import Engine
 
@@ -32,7 +34,7 @@ def place() -> Iterator[Place]:
 @pytest.fixture
 def client() -> Iterator[docker.APIClient]:
     """A way past our door to the real engine."""
-    found = docker.APIClient(version="auto")
+    found = past_our_door()
     yield found
     found.close()
 

@@ -12,7 +12,6 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import docker
 import pytest
 
 from reconciler.cli.__main__ import main
@@ -20,15 +19,18 @@ from reconciler.contract import env, labels
 from reconciler.controller import instance as instance_module
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
+from tests.support.engine import client as past_our_door
 from tests.support.place import Place, end, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import docker
+
 
 @pytest.fixture
 def engine() -> Iterator[docker.APIClient]:
-    client = docker.APIClient(version="auto")
+    client = past_our_door()
     yield client
     client.close()
 

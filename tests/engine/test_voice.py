@@ -10,10 +10,10 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-import docker
 import pytest
 
 from reconciler.contract import labels
+from tests.support.engine import client
 from tests.support.place import REPOSITORY, Place, eventually
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Voice:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.manifest = place.copy("voice") / "voice.yaml"
-        self.engine = docker.APIClient(version="auto")
+        self.engine = client()
         self.controller = place.watch()
 
     def ready(self) -> bool:

@@ -9,12 +9,12 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import docker
 import iceoryx2 as iox
 import numpy as np
 
 from reconciler.contract import env, labels, names
 from reconciler.stream import Audio, Frame, Json, Session, Tensor
+from tests.support.engine import client
 from tests.support.place import REPOSITORY, Place, eventually
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Plant:
 
     def __init__(self) -> None:
         self.place = Place()
-        self.engine = docker.APIClient(version="auto")
+        self.engine = client()
         shutil.copytree(REPOSITORY / "tests" / "stream" / "nodes", self.place.manifests / "nodes")
 
     def put(self, name: str, *nodes: dict[str, Any], buffer: int = 32) -> None:

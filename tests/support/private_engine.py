@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 import docker
 
+from tests.support.engine import client
 from tests.support.place import eventually
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class PrivateEngine:
 
     def load(self, images: Iterable[str]) -> None:
         """Copy images of the machine's own engine."""
-        theirs, ours = docker.APIClient(version="auto"), self.client()
+        theirs, ours = client(), self.client()
         try:
             for image in images:
                 list(ours.load_image(theirs.get_image(image)))
