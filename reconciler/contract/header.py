@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Tuple, Union
 
 FORMAT = 1
 SIZE = 256
@@ -107,68 +107,82 @@ NO_CAUSE = Cause()
 
 
 class Header(NamedTuple):
-    """A header's fields.
+    """A header's fields in the order in which they lie in memory, so that packing and unpacking is one call.
 
     `position` counts all frames of one publisher (`incarnation`) from 0; `seq` counts those of one stream
     (`epoch`). Both `incarnation` and `epoch` are monotonic-clock readings in ns: the larger one is the newer one.
     """
 
+    format: int
     kind: int
+    dtype: int
+    flags: int
+    dimensions: int
+    cause_input: int
     incarnation: int
     position: int
     epoch: int
     seq: int
-    timestamp_ns: int = 0
-    monotonic_ns: int = 0
-    payload_bytes: int = 0
-    metadata_bytes: int = 0
-    dtype: int = 0
-    shape: Tuple[int, ...] = ()
-    rate: float = 0.0
-    port: str = ""
-    layout: str = ""
-    cause: Cause = NO_CAUSE
-    flags: int = 0
+    timestamp_ns: int
+    monotonic_ns: int
+    cause_incarnation: int
+    cause_position: int
+    cause_nth: int
+    metadata_bytes: int
+    payload_bytes: int
+    rate: float
+    size_0: int
+    size_1: int
+    size_2: int
+    size_3: int
+    size_4: int
+    size_5: int
+    size_6: int
+    size_7: int
+    raw_port: bytes
+    raw_layout: bytes
+
+    @property
+    def shape(self) -> Tuple[int, ...]:
+        """Sizes of the array."""
+        return self[_SHAPE : _SHAPE + self.dimensions]  # type: ignore[return-value] # all of them are sizes
+
+    @property
+    def port(self) -> str:
+        """Emitting port."""
+        return _text(self.raw_port)
+
+    @property
+    def layout(self) -> str:
+        """Names of a picture's channels."""
+        return _text(self.raw_layout)
+
+    @property
+    def cause(self) -> Cause:
+        """The frame that made a node emit this one."""
+        return Cause(self.cause_input, self.cause_incarnation, self.cause_position, self.cause_nth)
 
 
+_SHAPE = Header._fields.index("size_0")
 _PADDING = tuple((0,) * (MAX_DIMENSIONS - n) for n in range(MAX_DIMENSIONS + 1))
+_UNPACK = PACKING.unpack_from
+_NEW = tuple.__new__
 
 
 class FormatError(ValueError):
     """A header of another format, or no header at all. A retry can't help."""
 
 
-def encode(header: Header) -> bytes:
-    """Return the header's 256 bytes."""
-    cause = header.cause
-    dimensions = len(header.shape)
-    return PACKING.pack(
-        FORMAT,
-        header.kind,
-        header.dtype,
-        header.flags,
-        dimensions,
-        cause.input,
-        header.incarnation,
-        header.position,
-        header.epoch,
-        header.seq,
-        header.timestamp_ns,
-        header.monotonic_ns,
-        cause.incarnation,
-        cause.position,
-        cause.nth,
-        header.metadata_bytes,
-        header.payload_bytes,
-        header.rate,
-        *header.shape,
-        *_PADDING[dimensions],
-        header.port.encode(),
-        header.layout.encode(),
-    )
+encode = PACKING.pack
+"""Return the 256 bytes of a header's fields, given in the order of `Header`."""
 
 
-def decode(raw: bytes) -> Header:
+def sizes(shape: Tuple[int, ...]) -> Tuple[int, ...]:
+    """Return an array's sizes as a header has them: eight, the rest 0."""
+    return shape + _PADDING[len(shape)]
+
+
+def decode(raw: Union[bytes, memoryview]) -> Header:
     """Read a header.
 
     Raises:
@@ -177,28 +191,11 @@ def decode(raw: bytes) -> Header:
     if len(raw) < SIZE:
         msg = f"a frame header has {SIZE} bytes, got {len(raw)}"
         raise FormatError(msg)
-    field = PACKING.unpack_from(raw)
-    if field[0] != FORMAT or field[4] > MAX_DIMENSIONS or field[2] >= len(DTYPES):
-        msg = f"frame header of format {field[0]}, this program reads {FORMAT}: update the older end"
+    header: Header = _NEW(Header, _UNPACK(raw))
+    if header[0] != FORMAT or header[4] > MAX_DIMENSIONS or header[2] >= len(DTYPES):
+        msg = f"frame header of format {header.format}, this program reads {FORMAT}: update the older end"
         raise FormatError(msg)
-    return Header(
-        kind=field[1],
-        dtype=field[2],
-        flags=field[3],
-        incarnation=field[6],
-        position=field[7],
-        epoch=field[8],
-        seq=field[9],
-        timestamp_ns=field[10],
-        monotonic_ns=field[11],
-        cause=Cause(field[5], field[12], field[13], field[14]),
-        metadata_bytes=field[15],
-        payload_bytes=field[16],
-        rate=field[17],
-        shape=field[18 : 18 + field[4]],
-        port=_text(field[26]),
-        layout=_text(field[27]),
-    )
+    return header
 
 
 def _text(raw: bytes) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable, Dict, List, Set
 
 from reconciler.contract import header as wire
-from reconciler.stream.inbox import Arrival, Inbox
+from reconciler.stream.inbox import Inbox
 from reconciler.stream.publisher import Publisher
 from reconciler.stream.subscriber import Subscriber
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.contract.files import Served
     from reconciler.stream.channel import Domain
     from reconciler.stream.frame import Frame
+    from reconciler.stream.subscriber import Arrival
 
 
 class Graph:

@@ -25,7 +25,7 @@ from reconciler.stream.inbox import IDLE_LOOK_S
 
 if TYPE_CHECKING:
     from reconciler.stream.channel import Domain
-    from reconciler.stream.inbox import Arrival
+    from reconciler.stream.subscriber import Arrival
 
 RETRY_S = 1.0
 RETRY_MAX_S = 60.0

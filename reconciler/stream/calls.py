@@ -5,8 +5,7 @@ Rule: whatever a node gives back becomes outputs or a clear error, never a guess
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Type
 
 from reconciler.stream.errors import FrameInvalid
 from reconciler.stream.frame import Frame
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     import logging
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """A frame and the port it leaves by; made by `Node.output`."""
 
     port: str
@@ -42,13 +40,18 @@ class Calls:
         """Call `initialize`, where the node has it."""
         self._call("initialize")
 
-    def process(self, frame: Frame) -> Iterator[Output]:
-        """Call `process` and yield what it gives back as it comes.
+    def process(self, frame: Frame) -> Iterable[Output]:
+        """Call `process` and return what it gives back; what a generator yields, as it comes.
 
         Raises:
             FrameInvalid: if it gives back what is no frame.
         """
-        yield from self._outputs(self._node.process(frame))
+        result = self._node.process(frame)
+        if result is None:
+            return ()
+        if isinstance(result, Frame):
+            return (Output("", result),)
+        return self._outputs(result)
 
     def cleanup(self) -> None:
         """Call `cleanup`, where the node has it, and end its event loop."""

@@ -117,12 +117,21 @@ class Domain:
         frames = self._node.service_builder(name).publish_subscribe(iox.Slice[Block])
         frames = frames.user_header(FrameHeader).payload_alignment(iox.Alignment.new(BLOCK_BYTES))
         frames = frames.max_publishers(MAX_PUBLISHERS).max_subscribers(subscribers)
-        frames = frames.subscriber_max_buffer_size(channel.buffer).history_size(channel.buffer)
+        frames = frames.subscriber_max_buffer_size(channel.buffer).history_size(history(channel))
         frames = frames.subscriber_max_borrowed_samples(MAX_BORROWED).enable_safe_overflow(OVERFLOW)
         event = self._node.service_builder(name).event().max_listeners(subscribers)
         event = event.max_notifiers(subscribers + 2 * MAX_PUBLISHERS)
         nodes = subscribers + 2 * MAX_PUBLISHERS
         return Services(frames.max_nodes(nodes).open_or_create(), event.max_nodes(nodes).open_or_create())
+
+
+def history(channel: Channel) -> int:
+    """Return how many frames a sender keeps for readers that come back.
+
+    A program that is gone does not come back: where it alone reads reliably nothing is kept, and each frame goes
+    through memory that the last one has just left, and that is still in the processor's cache.
+    """
+    return channel.buffer if any(channel.readers) else 0
 
 
 def _patiently(create: Callable[[], T], what: str) -> T:

@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, Callable, Dict, NamedTuple, Tuple, Type, Union
+from typing import Any, Callable, Dict, Tuple, Type, Union
 
 import numpy as np
 
 from reconciler.contract import header as wire
 from reconciler.stream.errors import FrameInvalid
-from reconciler.stream.frame import Audio, Bytes, EndOfStream, Error, Frame, Json, Tensor, Text, Video
+from reconciler.stream.frame import Audio, Bytes, EndOfStream, Error, Frame, Json, Tensor, Text, Video, assemble
 
 DTYPE_CODES = {np.dtype(spelling): code for code, spelling in enumerate(wire.DTYPES) if code}
 DTYPES = {code: dtype for dtype, code in DTYPE_CODES.items()}
 
+_NDARRAY = np.ndarray
+_NO_ARRAY = (0, (), 0.0, b"")
 
-class Encoded(NamedTuple):
-    """A frame's content, ready to be put into shared memory. `payload` is an array, or anything like bytes."""
 
-    kind: int
-    payload: Any
-    payload_bytes: int
-    dtype: int = 0
-    shape: Tuple[int, ...] = ()
-    rate: float = 0.0
-    layout: str = ""
+Encoded = Tuple[int, Any, int, int, Tuple[int, ...], float, bytes]
+"""A frame's content, ready to be put into shared memory: kind, payload (an array, or anything like bytes), payload
+bytes, code of the element type, shape, rate, layout. A plain tuple: one is made for every frame."""
 
 
 def encode(frame: Frame) -> Encoded:
@@ -56,18 +52,20 @@ def encode_metadata(metadata: Dict[str, Any]) -> bytes:
 
 def decode(header: wire.Header, payload: Union[bytes, memoryview], metadata: bytes, *, node: str, port: str) -> Frame:
     """Make a frame of what was received; arrays are views of `payload`."""
-    common: Dict[str, Any] = {
+    decoder = _DECODERS.get(header.kind)
+    if decoder is None:
+        msg = f"frame of unknown kind {header.kind}: update this end"
+        raise wire.FormatError(msg)
+    kind, content = decoder
+    fields: Dict[str, Any] = {
         "seq": header.seq,
         "timestamp_ns": header.timestamp_ns,
         "metadata": json.loads(metadata) if metadata else {},
         "node": node,
         "port": port,
     }
-    decoder = _DECODERS.get(header.kind)
-    if decoder is None:
-        msg = f"frame of unknown kind {header.kind}: update this end"
-        raise wire.FormatError(msg)
-    return decoder(header, payload, common)
+    content(fields, header, payload)
+    return assemble(kind, fields)
 
 
 def is_array(kind: int) -> bool:
@@ -89,13 +87,12 @@ def dtype_code(dtype: Any) -> int:
     return code
 
 
-def _array(kind: int, value: Any, *, rate: float = 0.0, layout: str = "") -> Encoded:
-    array = np.asarray(value)
+def _array(kind: int, array: np.ndarray[Any, Any], rate: float = 0.0, layout: bytes = b"") -> Encoded:
+    code = DTYPE_CODES.get(array.dtype) or dtype_code(array.dtype)
     if array.ndim > wire.MAX_DIMENSIONS:
         msg = f"an array of {array.ndim} dimensions can't be sent: reshape it to {wire.MAX_DIMENSIONS} at most"
         raise FrameInvalid(msg)
-    code = dtype_code(array.dtype)
-    return Encoded(kind, array, array.nbytes, code, array.shape, rate, layout)
+    return (kind, array, array.nbytes, code, array.shape, rate, layout)
 
 
 def _audio(frame: Audio) -> Encoded:
@@ -106,7 +103,7 @@ def _audio(frame: Audio) -> Encoded:
             "divide int16 by 32768"
         )
         raise FrameInvalid(msg)
-    return _array(wire.AUDIO, samples.astype(np.float32, copy=False), rate=float(frame.rate))
+    return _array(wire.AUDIO, samples.astype(np.float32, copy=False), float(frame.rate))
 
 
 def _video(frame: Video) -> Encoded:
@@ -118,7 +115,7 @@ def _video(frame: Video) -> Encoded:
             f"its layout at most {wire.MAX_LAYOUT_BYTES} ASCII characters, got {frame.layout!r}"
         )
         raise FrameInvalid(msg)
-    return _array(wire.VIDEO, pixels, rate=frame.rate, layout=frame.layout)
+    return _array(wire.VIDEO, pixels, frame.rate, frame.layout.encode())
 
 
 def _text(frame: Text) -> Encoded:
@@ -131,12 +128,12 @@ def _text(frame: Text) -> Encoded:
     except UnicodeEncodeError as error:
         msg = f"Text can't be encoded as UTF-8 ({error.reason} at {error.start}): use Bytes"
         raise FrameInvalid(msg) from error
-    return Encoded(wire.TEXT, raw, len(raw))
+    return (wire.TEXT, raw, len(raw), *_NO_ARRAY)
 
 
 def _json_frame(frame: Json) -> Encoded:
     raw = _json(frame.value, "value")
-    return Encoded(wire.JSON, raw, len(raw))
+    return (wire.JSON, raw, len(raw), *_NO_ARRAY)
 
 
 def _bytes(frame: Bytes) -> Encoded:
@@ -146,7 +143,7 @@ def _bytes(frame: Bytes) -> Encoded:
         msg = f"Bytes holds bytes, bytearray or memoryview, got {type(frame.data).__name__}"
         raise FrameInvalid(msg) from error
     plain = data.cast("B") if data.contiguous else data.tobytes()
-    return Encoded(wire.BYTES, plain, len(plain))
+    return (wire.BYTES, plain, len(plain), *_NO_ARRAY)
 
 
 def _error(frame: Error) -> Encoded:
@@ -157,7 +154,7 @@ def _error(frame: Error) -> Encoded:
         "frame_seq": frame.frame_seq,
     }
     raw = _json(value, "error")
-    return Encoded(wire.ERROR, raw, len(raw))
+    return (wire.ERROR, raw, len(raw), *_NO_ARRAY)
 
 
 def _json(value: Any, what: str) -> bytes:
@@ -168,9 +165,43 @@ def _json(value: Any, what: str) -> bytes:
         raise FrameInvalid(msg) from error
 
 
-def _view(header: wire.Header, payload: Union[bytes, memoryview]) -> Any:
-    array = np.frombuffer(payload, DTYPES[header.dtype]) if payload else np.empty(0, DTYPES[header.dtype])
-    return array.reshape(header.shape)
+def _array_of(header: wire.Header, payload: Union[bytes, memoryview]) -> np.ndarray[Any, Any]:
+    if type(payload) is bytes:
+        return _NDARRAY(header.shape, DTYPES[header.dtype], payload)
+    # The constructor would look through the view, at memory that says it is writable.
+    return np.frombuffer(payload, DTYPES[header.dtype]).reshape(header.shape)
+
+
+def _into_tensor(fields: Dict[str, Any], header: wire.Header, payload: Any) -> None:
+    fields["array"] = _array_of(header, payload)
+
+
+def _into_audio(fields: Dict[str, Any], header: wire.Header, payload: Any) -> None:
+    fields["samples"] = _array_of(header, payload)
+    fields["rate"] = int(header.rate)
+
+
+def _into_video(fields: Dict[str, Any], header: wire.Header, payload: Any) -> None:
+    fields["pixels"] = _array_of(header, payload)
+    fields["layout"] = header.layout
+    fields["rate"] = header.rate
+
+
+def _into_text(fields: Dict[str, Any], _: wire.Header, payload: Any) -> None:
+    fields["text"] = str(payload, "utf-8")
+
+
+def _into_json(fields: Dict[str, Any], _: wire.Header, payload: Any) -> None:
+    fields["value"] = json.loads(payload)
+
+
+def _into_bytes(fields: Dict[str, Any], _: wire.Header, payload: Any) -> None:
+    fields["data"] = payload
+
+
+def _into_error(fields: Dict[str, Any], _: wire.Header, payload: Any) -> None:
+    value = json.loads(payload)
+    fields.update({name: value[name] for name in ("failed", "exception", "message", "frame_seq")})
 
 
 ARRAY_FIELDS: Dict[Type[Frame], str] = {Audio: "samples", Video: "pixels", Tensor: "array"}
@@ -181,21 +212,21 @@ _ENCODERS: Dict[Type[Frame], Callable[[Any], Encoded]] = {
     Video: _video,
     Text: _text,
     Json: _json_frame,
-    Tensor: lambda frame: _array(wire.TENSOR, frame.array),
+    Tensor: lambda frame: _array(wire.TENSOR, np.asarray(frame.array)),
     Bytes: _bytes,
-    EndOfStream: lambda _: Encoded(wire.END, b"", 0),
+    EndOfStream: lambda _: (wire.END, b"", 0, *_NO_ARRAY),
     Error: _error,
 }
 
-_DECODERS: Dict[int, Callable[[wire.Header, Any, Dict[str, Any]], Frame]] = {
-    wire.AUDIO: lambda header, payload, common: Audio(_view(header, payload), int(header.rate), **common),
-    wire.VIDEO: lambda header, payload, common: Video(_view(header, payload), header.layout, header.rate, **common),
-    wire.TEXT: lambda _, payload, common: Text(str(payload, "utf-8"), **common),
-    wire.JSON: lambda _, payload, common: Json(json.loads(payload), **common),
-    wire.TENSOR: lambda header, payload, common: Tensor(_view(header, payload), **common),
-    wire.BYTES: lambda _, payload, common: Bytes(payload, **common),
-    wire.END: lambda _, __, common: EndOfStream(**common),
-    wire.ERROR: lambda _, payload, common: Error(**json.loads(payload), **common),
+_DECODERS: Dict[int, Tuple[Type[Frame], Callable[[Dict[str, Any], wire.Header, Any], None]]] = {
+    wire.AUDIO: (Audio, _into_audio),
+    wire.VIDEO: (Video, _into_video),
+    wire.TEXT: (Text, _into_text),
+    wire.JSON: (Json, _into_json),
+    wire.TENSOR: (Tensor, _into_tensor),
+    wire.BYTES: (Bytes, _into_bytes),
+    wire.END: (EndOfStream, lambda *_: None),
+    wire.ERROR: (Error, _into_error),
 }
 
 if sys.byteorder != "little":  # pragma: no cover

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Callable, List, Optional
 
 from reconciler.stream import position
 from reconciler.stream.errors import Backpressure, Closed
+from reconciler.stream.spin import Blocked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,15 @@ class Reader:
         if not self.name and not self._present(sent):
             return 0
         return sent - max(self._position.acknowledged(self._tag), self._since)
+
+    @property
+    def awake(self) -> bool:
+        """Whether this reader will look for frames before it sleeps."""
+        return self._position.awake
+
+    def came_or_went(self) -> bool:
+        """Tell whether this is the session's own program and another one, or none, is attached by now."""
+        return not self.name and self._position.attached != self._attached
 
     def look(self) -> None:
         """Notice that the file was replaced, or that the session's own program was killed."""
@@ -83,13 +93,27 @@ class Credit:
         self._channel = channel
         of_tag = position.tag(incarnation)
         self._readers: List[Reader] = [Reader(directory, channel.name, name, of_tag) for name in channel.readers]
+        self._program = next((reader for reader in self._readers if not reader.name), None)
+        self._until = 0
 
     def free(self, sent: int) -> int:
-        """Return how many frames may be sent now."""
-        room = self._channel.buffer
+        """Return how many frames may be sent now.
+
+        Readers only ever acknowledge more, so they are asked again when what they had left free is used up.
+        """
+        if sent >= self._until or (self._program is not None and self._program.came_or_went()):
+            room = self._channel.buffer
+            for reader in self._readers:
+                room = min(room, self._channel.buffer - reader.unacknowledged(sent))
+            self._until = sent + room
+        return self._until - sent
+
+    def asleep(self, listeners: int) -> bool:
+        """Tell whether any of so many listeners may sleep; those that have no position always may."""
         for reader in self._readers:
-            room = min(room, self._channel.buffer - reader.unacknowledged(sent))
-        return room
+            if reader.awake:
+                listeners -= 1
+        return listeners > 0
 
     def wait(self, sent: int, *, timeout_s: Optional[float], look: Callable[[], bool]) -> None:
         """Wait until a frame may be sent. Interruptible by signals; the GIL is released.
@@ -109,7 +133,8 @@ class Credit:
             left_s = LOOK_S if timeout_s is None else begun + timeout_s - time.monotonic()
             if left_s <= 0:
                 raise Backpressure(self._complaint(slowest, sent, timeout_s or 0.0))
-            slowest.wait(sent - self._channel.buffer // 2, min(left_s, LOOK_S))
+            with Blocked():
+                slowest.wait(sent - self._channel.buffer // 2, min(left_s, LOOK_S))
             for reader in self._readers:
                 reader.look()
             if not look():

@@ -1,41 +1,27 @@
 """Several receiving ends as one, and the waiting for them.
 
-Waiting is adaptive: for a short time after the last frame a reader looks again and again, then it blocks on the
+Waiting is adaptive (`spin.py`): while traffic is hot a reader looks again and again, otherwise it blocks on the
 listeners. An idle reader is blocked; it looks up once a second to follow what wakes nobody.
 
-Rule: a frame can't be missed between looking and blocking, because a notification stays until it is collected.
+Rule: a frame can't be missed between looking and blocking. A reader says that it will sleep and then looks once more; a
+sender sends and then looks whether a reader sleeps; so one of them sees the other. A notification stays until it is
+collected.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import iceoryx2 as iox
 
 from reconciler.stream.errors import TransportError
+from reconciler.stream.spin import Blocked, Spin
 
 if TYPE_CHECKING:
-    from reconciler.contract import header as wire
-    from reconciler.stream.frame import Frame
-    from reconciler.stream.subscriber import Subscriber
+    from reconciler.stream.subscriber import Arrival, Subscriber
 
-SPIN_ENV = "RECONCILE_SPIN_US"
-"""How long a reader looks again and again before it blocks, in microseconds."""
-
-DEFAULT_SPIN_US = 20 if (os.cpu_count() or 1) > 2 else 0  # noqa: PLR2004 - cores
-"""On one or two cores the sender needs the core that a spinning reader keeps busy: each round trip gets longer."""
 IDLE_LOOK_S = 1.0
-
-
-class Arrival(NamedTuple):
-    """A received frame, how it came, and through which of the inbox's ends."""
-
-    frame: Frame
-    header: wire.Header
-    source: Subscriber
-    end: int
 
 
 class Inbox:
@@ -44,8 +30,10 @@ class Inbox:
     def __init__(self, subscribers: Sequence[Subscriber]) -> None:
         """Take the ends over."""
         self.subscribers = tuple(subscribers)
+        for index, end in enumerate(self.subscribers):
+            end.end = index
         self._turn = 0
-        self._spin_s = float(os.environ.get(SPIN_ENV, DEFAULT_SPIN_US)) / 1e6
+        self._spin = Spin()
         self._waitset: Optional[iox.WaitSet] = None
         self._guards: List[iox.WaitSetGuard] = []
         if len(self.subscribers) > 1:
@@ -54,40 +42,49 @@ class Inbox:
 
     def take(self) -> Optional[Arrival]:
         """Return the next frame, or None where none waits."""
+        if self._waitset is None:
+            return self.subscribers[0].take()
         count = len(self.subscribers)
         for step in range(count):
             index = (self._turn + step) % count
-            source = self.subscribers[index]
-            received = source.take()
-            if received is not None:
+            arrival = self.subscribers[index].take()
+            if arrival is not None:
                 self._turn = (index + 1) % count
-                return Arrival(received.frame, received.header, source, index)
+                return arrival
         return None
 
     def spin(self) -> Optional[Arrival]:
-        """Return the next frame if it comes within the spinning time."""
+        """Return the next frame if it comes soon enough to look for it again and again."""
         arrival = self.take()
-        if arrival is not None or not self._spin_s:
-            return arrival
-        until = time.perf_counter() + self._spin_s
-        while arrival is None and time.perf_counter() < until:
-            arrival = self.take()
+        if arrival is None and self._spin.begin():
+            while arrival is None and self._spin.again():
+                arrival = self.take()
         return arrival
 
     def wait(self, timeout_s: float) -> None:
         """Block until something was sent, the inbox is woken, a signal comes or the time is up. GIL released."""
-        limit = iox.Duration.from_micros(max(int(min(timeout_s, IDLE_LOOK_S) * 1e6), 1))
+        begun = time.perf_counter()
         try:
-            if self._waitset is None:
-                self.subscribers[0].listener.timed_wait(limit)
-                return
-            self._waitset.wait_and_process_with_timeout(limit)
-            for end in self.subscribers:
-                end.listener.try_wait()
+            if all(end.sleeps() for end in self.subscribers):
+                with Blocked():
+                    self._block(timeout_s)
         except (iox.ListenerWaitError, iox.WaitSetRunError) as error:
             if "Interrupt" not in str(error):
                 msg = f"iceoryx2 can't wait on {self.subscribers[0].channel.name}: {error}"
                 raise TransportError(msg) from error
+        finally:
+            for end in self.subscribers:
+                end.awakes()
+            self._spin.blocked(begun)
+
+    def _block(self, timeout_s: float) -> None:
+        limit = iox.Duration.from_micros(max(int(min(timeout_s, IDLE_LOOK_S) * 1e6), 1))
+        if self._waitset is None:
+            self.subscribers[0].listener.timed_wait(limit)
+            return
+        self._waitset.wait_and_process_with_timeout(limit)
+        for end in self.subscribers:
+            end.listener.try_wait()
 
     def renew(self) -> None:
         """Follow what changed without waking anybody. Call about once a second."""

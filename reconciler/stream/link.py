@@ -136,11 +136,10 @@ class Link:
     def poll(self, *, raise_errors: bool) -> Tuple[bool, Optional[Frame]]:
         """Tell whether a frame or the end (None) is there without waiting, and take it."""
         with self._receiving:
-            if not self._waiting():
-                return False, None
-            if not self._stash:
-                return True, None
-            frame = self._stash.popleft()
+            self._need_open()
+            frame = self._stash.popleft() if self._stash else self._fetch()
+            if frame is None:
+                return self._ended_everywhere(), None
         if raise_errors and isinstance(frame, Error):
             raise NodeFailed(
                 f"node {frame.failed} raised {frame.exception} on frame {frame.frame_seq}: {frame.message}",
@@ -208,7 +207,9 @@ class Link:
         end.position.attached = self.epoch
 
     def _send(self, frame: Frame, timeout_s: float) -> None:
-        self.ready(timeout_s)
+        self._need_open()
+        if len(self._publishers) > 1:
+            self.ready(timeout_s)
         for end in reversed(self._publishers):
             end.send(frame, epoch=self.epoch, seq=self._seq, timeout_s=timeout_s, look=self._is_open)
         self._seq += 1
@@ -216,23 +217,26 @@ class Link:
     def _waiting(self) -> bool:
         """Tell whether a frame, or the end of the stream, can be received without waiting."""
         self._need_open()
-        return bool(self._stash) or self._ended_everywhere() or self._fetch()
+        if not self._stash:
+            frame = self._fetch()
+            if frame is not None:
+                self._stash.append(frame)
+        return bool(self._stash) or self._ended_everywhere()
 
-    def _fetch(self) -> bool:
-        """Take frames until one belongs to this stream; tell whether there is something to receive."""
-        while True:
+    def _fetch(self) -> Optional[Frame]:
+        """Take frames until one belongs to this stream; None where none waits, or the stream is over."""
+        while not self._ended_everywhere():
             arrival = self._inbox.spin()
             if arrival is None:
-                return False
-            arrival.source.done(arrival.header)
-            if arrival.header.epoch != self.epoch:
+                return None
+            frame, header, source, end = arrival
+            source.done(header)
+            if header.epoch != self.epoch:
                 continue
-            if arrival.header.kind != wire.END:
-                self._stash.append(arrival.frame)
-                return True
-            self._over.add(arrival.end)
-            if self._ended_everywhere():
-                return True
+            if header.kind != wire.END:
+                return frame
+            self._over.add(end)
+        return None
 
     def _ended_everywhere(self) -> bool:
         return len(self._over) == len(self._inbox.subscribers)

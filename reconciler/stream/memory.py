@@ -7,15 +7,53 @@ received view is read-only all the way down, since writing to it would be SIGSEG
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, List, Union
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Union
 
 import numpy as np
+
+from reconciler.contract.header import SIZE
 
 if TYPE_CHECKING:
     import iceoryx2 as iox
 
 COPY_LIMIT_BYTES = 4096
 """Received payloads up to this size are copied: that takes less time than making a view, and holds no sample."""
+
+_REACH = ctypes.c_uint8 * (1 << 40)
+"""One array type for views of any length: ctypes keeps each type that was ever made."""
+
+_WINDOWS = 4096
+"""Places that are remembered for one end; an end has some hundred, but memory that grows moves them."""
+
+
+class Window(NamedTuple):
+    """A place of one sample: its header, and the beginning of its payload as far as small payloads go."""
+
+    header: memoryview
+    payload: memoryview
+
+
+class Windows:
+    """The places in which one end's samples lie, by the address of their payload.
+
+    Making a view takes longer than using it, and an end's samples lie in the same places again and again. A window
+    has no part in the life of what lies there: use it only while a sample at that address is held.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._windows: Dict[int, Window] = {}
+
+    def at(self, sample: Union[iox.Sample, iox.SampleMutUninit]) -> Window:
+        """Return the window of a sample that is held."""
+        address = sample.payload_ptr
+        window = self._windows.get(address)
+        if window is None:
+            if len(self._windows) >= _WINDOWS:
+                self._windows.clear()
+            window = Window(writable(sample.user_header_ptr, SIZE, None), writable(address, COPY_LIMIT_BYTES, None))
+            self._windows[address] = window
+        return window
 
 
 class Tally:
@@ -59,16 +97,16 @@ class Hold:
 
 def view(sample: iox.Sample, size_bytes: int, tally: Tally) -> memoryview:
     """Return a sample's payload as a read-only view that keeps the sample."""
-    block: Any = (ctypes.c_uint8 * size_bytes).from_address(sample.payload_ptr)
+    block: Any = _REACH.from_address(sample.payload_ptr)
     block.hold = Hold(sample, tally)
-    return memoryview(block).toreadonly().cast("B")
+    return memoryview(block).toreadonly().cast("B")[:size_bytes]
 
 
 def writable(address: int, size_bytes: int, owner: object) -> memoryview:
     """Return loaned memory as a writable view that keeps `owner`."""
-    block: Any = (ctypes.c_uint8 * size_bytes).from_address(address)
+    block: Any = _REACH.from_address(address)
     block.hold = owner
-    return memoryview(block).cast("B")
+    return memoryview(block).cast("B")[:size_bytes]
 
 
 def copy_out(address: int, size_bytes: int) -> bytes:

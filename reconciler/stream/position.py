@@ -5,7 +5,8 @@
     8       8     acknowledged: low 40 bits how many frames, high 24 bits of which publisher incarnation
     16      8     attached: 0, or the epoch for which the session's own program reads here
     24      8     wake at: the sender sleeps until this many frames are acknowledged; 0: it does not sleep
-    32      32    reserved
+    32      8     awake: 1 while the reader looks for itself before it sleeps; 0: it sleeps, or does not say
+    40      24    reserved
 
 Every field is one aligned 8-byte word with one writer (wake at: the sender sets, the reader clears), so no lock is
 needed. The file outlives its reader, which is how a restarted reader knows what it had finished; that a reader lives
@@ -20,6 +21,7 @@ import ctypes
 import mmap
 import os
 import platform
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,8 @@ COUNT_BITS = 40
 COUNT_MASK = (1 << COUNT_BITS) - 1
 TAG_MASK = (1 << (64 - COUNT_BITS)) - 1
 
-_ACKNOWLEDGED, _ATTACHED, _WAKE_AT = 8, 16, 24
+_ACKNOWLEDGED, _ATTACHED, _WAKE_AT, _AWAKE = range(1, 5)
+"""Places of the 8-byte words."""
 
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
 _FUTEX_WAIT, _FUTEX_WAKE = 0, 1
@@ -51,6 +54,28 @@ _SYSCALL.argtypes = (
     ctypes.c_uint32,
 )
 _SYSCALL.restype = ctypes.c_long
+
+
+class Barrier:
+    """Lets what was written before be seen by others before anything is read after. For one thread at a time.
+
+    Two programs that each write one word and then look at the other's could else both miss what the other wrote.
+    Python has no fence, but releasing and taking a lock is one: on x86 each is a locked instruction, elsewhere nothing
+    moves from before a release to after the acquire that follows it.
+    """
+
+    __slots__ = ("_acquire", "_release")
+
+    def __init__(self) -> None:
+        """Take a lock that nobody else knows."""
+        lock = threading.Lock()
+        lock.acquire()
+        self._release, self._acquire = lock.release, lock.acquire
+
+    def __call__(self) -> None:
+        """Pass."""
+        self._release()
+        self._acquire()
 
 
 class _Timespec(ctypes.Structure):
@@ -83,50 +108,61 @@ class Position:
             os.posix_fallocate(self._file, 0, SIZE)
         self._map = mmap.mmap(self._file, SIZE)
         self._map[0:4] = MAGIC
-        self._acknowledged = ctypes.c_uint64.from_buffer(self._map, _ACKNOWLEDGED)
-        self._attached = ctypes.c_uint64.from_buffer(self._map, _ATTACHED)
-        self._wake_at = ctypes.c_uint64.from_buffer(self._map, _WAKE_AT)
+        self._words = memoryview(self._map).cast("Q")
+        self._barrier = Barrier()
+        self._futex = ctypes.c_uint32.from_buffer(self._map, 8 * _ACKNOWLEDGED)
 
     def acknowledged(self, of_tag: int) -> int:
         """Return how many frames of an incarnation are acknowledged."""
-        word = self._acknowledged.value
+        word = self._words[_ACKNOWLEDGED]
         return word & COUNT_MASK if word >> COUNT_BITS == of_tag else 0
 
     def acknowledge(self, of_tag: int, count: int) -> None:
         """Say that the first `count` frames of an incarnation are done with, and wake the sender where it waits."""
-        self._acknowledged.value = of_tag << COUNT_BITS | count
-        wake_at = self._wake_at.value
+        words = self._words
+        words[_ACKNOWLEDGED] = of_tag << COUNT_BITS | count
+        wake_at = words[_WAKE_AT]
         if wake_at and count >= wake_at:
-            self._wake_at.value = 0
+            words[_WAKE_AT] = 0
             self.wake()
 
     def wait(self, of_tag: int, *, until_count: int, timeout_s: float) -> None:
         """Sleep until about `until_count` frames are acknowledged, a signal comes or the time is up. GIL released."""
-        self._wake_at.value = until_count
-        seen = self._acknowledged.value
+        self._words[_WAKE_AT] = until_count
+        self._barrier()
+        seen = self._words[_ACKNOWLEDGED]
         if seen >> COUNT_BITS == of_tag and seen & COUNT_MASK >= until_count:
             return
         if _FUTEX_CALL is None:  # pragma: no cover - other machines than those in the table
             time.sleep(min(timeout_s, 0.001))
             return
         limit = _Timespec(int(timeout_s), int(timeout_s % 1 * 1e9))
-        address = ctypes.byref(self._acknowledged)
+        address = ctypes.byref(self._futex)
         _SYSCALL(_FUTEX_CALL, address, _FUTEX_WAIT, seen & 0xFFFFFFFF, ctypes.byref(limit), None, 0)
 
     def wake(self) -> None:
         """Wake the sender, also to make it look for something else."""
         if _FUTEX_CALL is not None:
-            _SYSCALL(_FUTEX_CALL, ctypes.byref(self._acknowledged), _FUTEX_WAKE, _ALL, None, None, 0)
+            _SYSCALL(_FUTEX_CALL, ctypes.byref(self._futex), _FUTEX_WAKE, _ALL, None, None, 0)
 
     @property
     def attached(self) -> int:
         """For which epoch a program reads here; 0: none does."""
-        return self._attached.value
+        return self._words[_ATTACHED]
 
     @attached.setter
     def attached(self, epoch: int) -> None:
-        self._attached.value = epoch
+        self._words[_ATTACHED] = epoch
         self.wake()
+
+    @property
+    def awake(self) -> bool:
+        """Whether the reader will look for frames before it sleeps, so that nobody need wake it."""
+        return self._words[_AWAKE] == 1
+
+    @awake.setter
+    def awake(self, awake: bool) -> None:
+        self._words[_AWAKE] = awake
 
     def hold(self) -> bool:
         """Lock the position for as long as its reader lives; False when another reader has it."""

@@ -20,6 +20,7 @@ from reconciler.stream import channel as channels
 from reconciler.stream import codec, memory
 from reconciler.stream.credit import Credit
 from reconciler.stream.errors import Backpressure, Closed, FrameInvalid, TransportError
+from reconciler.stream.position import Barrier
 from reconciler.stream.room import Room
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class Publisher:
         self.sent = 0
         self._domain = domain
         self._lock = threading.Lock()
+        self._barrier = Barrier()
+        self._windows = memory.Windows()
+        self._port = channel.port.encode()
         self._open = True
         slots = channel.buffer + (channel.subscribers + channels.SPARE_SUBSCRIBERS) * channels.MAX_BORROWED
         services = domain.open(channel)
@@ -69,6 +73,7 @@ class Publisher:
         try:
             self._publisher = factory.create()
             self._notifier = services.event.notifier_builder().create()
+            self._ends = services.event.dynamic_config
         except (iox.PublisherCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a sender on {channel.name}: {error}"
             raise TransportError(msg) from error
@@ -98,26 +103,35 @@ class Publisher:
         with self._lock:
             self._need_open()
             deadline = None if timeout_s is None else time.monotonic() + timeout_s
-            self._await_credit(timeout_s, look)
+            if self._credit.free(self.sent) <= 0:
+                self._await_credit(timeout_s, look)
             loan = self._loan_of(frame, encoded, metadata) or self._fill(encoded, metadata, deadline, look)
-            head = wire.Header(
-                kind=encoded.kind,
-                incarnation=self.incarnation,
-                position=self.sent,
-                epoch=epoch,
-                seq=seq,
-                timestamp_ns=frame.timestamp_ns,
-                monotonic_ns=time.monotonic_ns(),
-                payload_bytes=encoded.payload_bytes,
-                metadata_bytes=len(metadata),
-                dtype=encoded.dtype,
-                shape=encoded.shape,
-                rate=encoded.rate,
-                port=self.channel.port,
-                layout=encoded.layout,
-                cause=cause,
+            kind, _, payload_bytes, dtype, shape, rate, layout = encoded
+            cause_input, cause_incarnation, cause_position, cause_nth = cause
+            head = wire.encode(
+                wire.FORMAT,
+                kind,
+                dtype,
+                0,
+                len(shape),
+                cause_input,
+                self.incarnation,
+                self.sent,
+                epoch,
+                seq,
+                frame.timestamp_ns,
+                time.monotonic_ns(),
+                cause_incarnation,
+                cause_position,
+                cause_nth,
+                len(metadata),
+                payload_bytes,
+                rate,
+                *wire.sizes(shape),
+                self._port,
+                layout,
             )
-            self._send(loan, wire.encode(head))
+            self._send(loan, head)
 
     def ready(self, *, timeout_s: Optional[float] = None, look: Optional[Callable[[], bool]] = None) -> None:
         """Wait until a frame may be sent.
@@ -128,7 +142,8 @@ class Publisher:
         """
         with self._lock:
             self._need_open()
-            self._await_credit(timeout_s, look)
+            if self._credit.free(self.sent) <= 0:
+                self._await_credit(timeout_s, look)
 
     def free(self) -> int:
         """Return how many frames may be sent without waiting."""
@@ -187,7 +202,7 @@ class Publisher:
             if self._open:
                 self._open = False
                 self._credit.close()
-                del self._publisher, self._notifier
+                del self._publisher, self._notifier, self._ends
                 self._domain.left(self.channel)
 
     def _need_open(self) -> None:
@@ -196,8 +211,7 @@ class Publisher:
             raise Closed(msg)
 
     def _await_credit(self, timeout_s: Optional[float], look: Optional[Callable[[], bool]]) -> None:
-        if self._credit.free(self.sent) <= 0:
-            self._credit.wait(self.sent, timeout_s=timeout_s, look=lambda: self._look(look))
+        self._credit.wait(self.sent, timeout_s=timeout_s, look=lambda: self._look(look))
 
     def _look(self, look: Optional[Callable[[], bool]]) -> bool:
         self._reconnect()
@@ -220,10 +234,11 @@ class Publisher:
             msg = f"{self.channel.name}: a reserved frame can be sent once: reserve another one"
             raise FrameInvalid(msg)
         array = loan.array() if loan.array is not None else None
-        if array is None or encoded.payload is not array or encoded.payload_bytes + len(metadata) > loan.size_bytes:
+        payload, payload_bytes = encoded[1], encoded[2]
+        if array is None or payload is not array or payload_bytes + len(metadata) > loan.size_bytes:
             return None
         if metadata:
-            memory.copy_in(loan.sample.payload_ptr + encoded.payload_bytes, metadata, len(metadata))
+            memory.copy_in(loan.sample.payload_ptr + payload_bytes, metadata, len(metadata))
         sample, loan.sample = loan.sample, None
         array.flags.writeable = False
         return sample
@@ -235,16 +250,24 @@ class Publisher:
         deadline: Optional[float],
         look: Optional[Callable[[], bool]],
     ) -> iox.SampleMutUninit:
-        size_bytes = encoded.payload_bytes + len(metadata)
+        payload, payload_bytes = encoded[1], encoded[2]
+        size_bytes = payload_bytes + len(metadata)
         self._room.ask(size_bytes, self.channel.name)
-        sample = self._loan(size_bytes, deadline, look)
+        sample = self._try_loan(size_bytes) or self._loan(size_bytes, deadline, look)
+        if size_bytes <= memory.COPY_LIMIT_BYTES:
+            plain = payload.tobytes() if isinstance(payload, np.ndarray) else payload
+            window = self._windows.at(sample).payload
+            window[:payload_bytes] = plain
+            if metadata:
+                window[payload_bytes:size_bytes] = metadata
+            return sample
         address = sample.payload_ptr
-        if isinstance(encoded.payload, np.ndarray):
-            memory.copy_array_in(address, encoded.payload)
+        if isinstance(payload, np.ndarray):
+            memory.copy_array_in(address, payload)
         else:
-            memory.copy_in(address, encoded.payload, encoded.payload_bytes)
+            memory.copy_in(address, payload, payload_bytes)
         if metadata:
-            memory.copy_in(address + encoded.payload_bytes, metadata, len(metadata))
+            memory.copy_in(address + payload_bytes, metadata, len(metadata))
         return sample
 
     def _loan(
@@ -273,14 +296,16 @@ class Publisher:
             raise TransportError(msg) from error
 
     def _send(self, sample: iox.SampleMutUninit, head: bytes) -> None:
-        memory.copy_in(sample.user_header_ptr, head, wire.SIZE)
+        self._windows.at(sample).header[:] = head
         try:
             sample.assume_init().send()
         except iox.SendError as error:
             msg = f"iceoryx2 can't send on {self.channel.name}: {error}"
             raise TransportError(msg) from error
         self.sent += 1
-        self._notifier.notify()
+        self._barrier()
+        if self._credit.asleep(self._ends.number_of_listeners):
+            self._notifier.notify()
 
 
 def _name(kind: type) -> str:

@@ -25,11 +25,13 @@ VIEW_LIMIT = channels.MAX_BORROWED - 2
 """Samples held by views; further payloads are copied, so that receiving never stops for want of a sample."""
 
 
-class Received(NamedTuple):
-    """A frame and how it came."""
+class Arrival(NamedTuple):
+    """A frame, how it came, by which end, and which of an inbox's ends that is."""
 
     frame: Frame
     header: wire.Header
+    source: Subscriber
+    end: int
 
 
 class Subscriber:
@@ -43,22 +45,27 @@ class Subscriber:
         """
         self.channel = channel
         self._reader = reader
+        self.end = 0
         self.received = 0
         self.dropped = 0
         self.doubled = 0
         self._reliable = channel.delivery == RELIABLE
         self._tally = memory.Tally()
+        self._barrier = position.Barrier()
+        self._windows = memory.Windows()
         self._publisher = 0
+        self._tag = 0
         self._next = 0
         self._causes: Dict[int, Tuple[int, int, int]] = {}
         self._domain = domain
         self._born = time.monotonic_ns()
         services = domain.open(channel)
         factory = services.frames.subscriber_builder().buffer_size(channel.buffer if self._reliable else 1)
-        factory = factory.history_request(channel.buffer if self._reliable and reader else 0)
+        factory = factory.history_request(channels.history(channel) if self._reliable and reader else 0)
         self.position: Optional[position.Position] = None
         if reader in channel.readers:
             self.position = position.Position(position.path(domain.positions, channel.name, reader))
+            self.position.awake = False
         try:
             self.listener = services.event.listener_builder().create()
             self._notifier = services.event.notifier_builder().create()
@@ -67,7 +74,7 @@ class Subscriber:
             msg = f"iceoryx2 refuses a reader on {channel.name}: {error}"
             raise TransportError(msg) from error
 
-    def take(self) -> Optional[Received]:
+    def take(self) -> Optional[Arrival]:
         """Return the next frame, or None where none waits.
 
         Raises:
@@ -82,15 +89,28 @@ class Subscriber:
                 raise TransportError(msg) from error
             if sample is None:
                 return None
-            header = wire.decode(memory.copy_out(sample.user_header_ptr, wire.SIZE))
+            window = self._windows.at(sample)
+            header = wire.decode(window.header)
             if self._is_new(header):
                 self.received += 1
-                return Received(self._frame(header, sample), header)
+                return Arrival(self._frame(header, sample, window.payload), header, self, self.end)
 
     def done(self, header: wire.Header) -> None:
         """Acknowledge a frame and all before it: they will not come again."""
         if self.position is not None and header.incarnation == self._publisher:
-            self.position.acknowledge(position.tag(header.incarnation), header.position + 1)
+            self.position.acknowledge(self._tag, header.position + 1)
+
+    def sleeps(self) -> bool:
+        """Say that the reader will sleep; False where a frame came before that was said."""
+        if self.position is not None:
+            self.position.awake = False
+        self._barrier()
+        return not self._subscriber.has_samples()
+
+    def awakes(self) -> None:
+        """Say that the reader looks for frames before it sleeps again."""
+        if self.position is not None:
+            self.position.awake = True
 
     def wake(self) -> None:
         """Wake whoever waits on this channel; from any thread."""
@@ -105,6 +125,7 @@ class Subscriber:
     def close(self) -> None:
         """Close this end. Arrays that were received stay valid."""
         if self.position is not None:
+            self.position.awake = False
             self.position.close()
             self.position = None
         del self._subscriber, self.listener, self._notifier
@@ -121,7 +142,7 @@ class Subscriber:
             return False
         self.dropped += header.position - self._next
         self._next = header.position + 1
-        if self._is_repeated(header.cause):
+        if header.cause_incarnation and self._is_repeated(header.cause):
             self.doubled += 1
             self.done(header)
             return False
@@ -129,8 +150,6 @@ class Subscriber:
 
     def _is_repeated(self, cause: wire.Cause) -> bool:
         """Tell whether this was received before, from the same node before it was killed and did its work again."""
-        if not cause.incarnation:
-            return False
         place = (cause.incarnation, cause.position, cause.nth)
         last = self._causes.get(cause.input, (0, 0, 0))
         if last[0] == cause.incarnation and place <= last:
@@ -141,20 +160,26 @@ class Subscriber:
     def _meet(self, header: wire.Header) -> None:
         """Begin with a new publisher, or with the one that was being read when this reader was killed."""
         self._publisher = header.incarnation
+        self._tag = position.tag(header.incarnation)
         if self._reader and self._reliable and self.position is not None:
-            self._next = self.position.acknowledged(position.tag(header.incarnation))
+            self._next = self.position.acknowledged(self._tag)
         else:  # what was sent before this reader came is not missing
             self._next = 0 if header.incarnation > self._born else header.position
 
-    def _frame(self, header: wire.Header, sample: iox.Sample) -> Frame:
-        size_bytes = header.payload_bytes
-        address = sample.payload_ptr
+    def _frame(self, header: wire.Header, sample: iox.Sample, window: memoryview) -> Frame:
+        payload_bytes, metadata_bytes = header.payload_bytes, header.metadata_bytes
+        size_bytes = payload_bytes + metadata_bytes
         metadata = b""
-        if header.metadata_bytes:
-            metadata = memory.copy_out(address + size_bytes, header.metadata_bytes)
-        plain = size_bytes <= memory.COPY_LIMIT_BYTES or not codec.is_array(header.kind)
-        if plain or len(self._tally) >= VIEW_LIMIT:
-            payload: Union[bytes, memoryview] = memory.copy_out(address, size_bytes)
+        if size_bytes <= memory.COPY_LIMIT_BYTES:
+            payload: Union[bytes, memoryview] = window[:payload_bytes].tobytes()
+            if metadata_bytes:
+                metadata = window[payload_bytes:size_bytes].tobytes()
         else:
-            payload = memory.view(sample, size_bytes, self._tally)
+            address = sample.payload_ptr
+            if not codec.is_array(header.kind) or len(self._tally) >= VIEW_LIMIT:
+                payload = memory.copy_out(address, payload_bytes)
+            else:
+                payload = memory.view(sample, payload_bytes, self._tally)
+            if metadata_bytes:
+                metadata = memory.copy_out(address + payload_bytes, metadata_bytes)
         return codec.decode(header, payload, metadata, node=self.channel.node, port=self.channel.port)

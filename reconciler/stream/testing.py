@@ -55,22 +55,10 @@ def _sent(output: Output, counts: Dict[str, int], node: str) -> Frame:
 
 def _carried(frame: Frame, *, seq: int, node: str, port: str) -> Frame:
     """Return a frame as it comes out at the other end of a channel."""
-    encoded = codec.encode(frame)
+    kind, payload, payload_bytes, dtype, shape, rate, layout = codec.encode(frame)
     metadata = codec.encode_metadata(frame.metadata)
-    head = wire.Header(
-        kind=encoded.kind,
-        incarnation=0,
-        position=seq,
-        epoch=0,
-        seq=seq,
-        timestamp_ns=frame.timestamp_ns,
-        payload_bytes=encoded.payload_bytes,
-        metadata_bytes=len(metadata),
-        dtype=encoded.dtype,
-        shape=encoded.shape,
-        rate=encoded.rate,
-        layout=encoded.layout,
-    )
-    payload = encoded.payload
+    common = (0, seq, 0, seq, frame.timestamp_ns, 0, *wire.NO_CAUSE[1:])
+    content = (len(metadata), payload_bytes, rate, *wire.sizes(shape), b"", layout)
+    head = wire.encode(wire.FORMAT, kind, dtype, 0, len(shape), 0, *common, *content)
     plain = np.ascontiguousarray(payload).tobytes() if isinstance(payload, np.ndarray) else bytes(payload)
-    return codec.decode(wire.decode(wire.encode(head)), plain, metadata, node=node, port=port)
+    return codec.decode(wire.decode(head), plain, metadata, node=node, port=port)

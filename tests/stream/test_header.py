@@ -20,30 +20,48 @@ U8 = st.integers(0, 255)
 
 headers = st.builds(
     wire.Header,
+    format=st.just(wire.FORMAT),
     kind=U8,
+    dtype=st.integers(0, len(wire.DTYPES) - 1),
+    flags=st.integers(0, 2**16 - 1),
+    dimensions=st.integers(0, wire.MAX_DIMENSIONS),
+    cause_input=U8,
     incarnation=U64,
     position=U64,
     epoch=U64,
     seq=U64,
     timestamp_ns=I64,
     monotonic_ns=I64,
-    payload_bytes=U64,
+    cause_incarnation=U64,
+    cause_position=U64,
+    cause_nth=U32,
     metadata_bytes=U32,
-    dtype=st.integers(0, len(wire.DTYPES) - 1),
-    shape=st.lists(U64, max_size=8).map(tuple),
+    payload_bytes=U64,
     rate=st.floats(allow_nan=False),
-    port=st.from_regex(r"([A-Za-z0-9][-A-Za-z0-9_]{0,62})?", fullmatch=True),
-    layout=st.sampled_from(["", "rgb24", "a" * 15]),
-    cause=st.builds(wire.Cause, U8, U64, U64, U32),
-    flags=st.integers(0, 2**16 - 1),
+    **dict.fromkeys([f"size_{number}" for number in range(wire.MAX_DIMENSIONS)], U64),
+    raw_port=st.binary(min_size=64, max_size=64),
+    raw_layout=st.binary(min_size=16, max_size=16),
 )
 
 
 @given(headers)
 def test_what_is_written_is_read(header: wire.Header) -> None:
-    raw = wire.encode(header)
+    raw = wire.encode(*header)
     assert len(raw) == wire.SIZE
     assert wire.decode(raw) == header
+    assert wire.decode(raw).cause == (
+        header.cause_input,
+        header.cause_incarnation,
+        header.cause_position,
+        header.cause_nth,
+    )
+
+
+@given(st.lists(U64, max_size=8).map(tuple), st.from_regex(r"([A-Za-z0-9][-A-Za-z0-9_]{0,62})?", fullmatch=True))
+def test_names_and_shapes_are_padded_and_come_out_whole(shape: tuple[int, ...], port: str) -> None:
+    head = (len(shape), 0, 1, 2, 3, 4, 5, 6, 0, 0, 0, 7, 8, 0.0)
+    header = wire.decode(wire.encode(wire.FORMAT, 5, 0, 0, *head, *wire.sizes(shape), port.encode(), b"rgb24"))
+    assert (header.shape, header.port, header.layout) == (shape, port, "rgb24")
 
 
 def test_the_documented_layout_is_the_one_iceoryx2_is_told_and_the_one_that_is_packed() -> None:
@@ -57,7 +75,8 @@ def test_the_documented_layout_is_the_one_iceoryx2_is_told_and_the_one_that_is_p
     }
     assert documented == told
     assert ctypes.sizeof(wire.FrameHeader) == wire.PACKING.size == wire.SIZE
-    raw = wire.encode(wire.Header(5, 2**40, 3, 4, 6, -7, 8, 9, 10, 11, (12, 13), 0.5, "port", "rgb24"))
+    numbers = (2**40, 3, 4, 6, -7, 8, 0, 0, 0, 10, 9, 0.5)
+    raw = wire.encode(wire.FORMAT, 5, 11, 0, 2, 0, *numbers, *wire.sizes((12, 13)), b"port", b"rgb24")
     for name, code, value in (
         ("kind", "<B", 5),
         ("incarnation", "<Q", 2**40),

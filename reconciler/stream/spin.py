@@ -1,0 +1,82 @@
+"""Looking again and again for a short while before blocking, where that pays.
+
+Being woken takes longer than all else together where traffic is hot, and a reader that looks again and again need not
+be woken. But it takes a core, and within one interpreter it takes the lock that other threads need. So it looks only
+while frames come that quickly, and stops where somebody else wants to run.
+
+Rule: how a reader waits changes nothing but time; it blocks whenever it is in doubt.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from typing import List
+
+SPIN_ENV = "RECONCILE_SPIN_US"
+"""How long a reader looks again and again before it blocks, in microseconds; 0: it blocks at once."""
+
+DEFAULT_SPIN_US = 200
+"""Longer than it takes to be woken and answered, or no reader that blocks would ever see that traffic is hot."""
+
+LONG_YIELD_S = 100e-6
+"""Giving the core away takes 1 us where nobody wants it. Where it took longer, somebody does."""
+
+REST_S = 0.2
+"""How long a reader only blocks after somebody else wanted to run."""
+
+_YIELD = ctypes.CDLL(None).sched_yield  # `os.sched_yield` keeps the interpreter's lock
+_BLOCKED: List[None] = []
+
+
+class Blocked:
+    """`with Blocked():` around a wait; while one thread of this program is in it, no other spins.
+
+    A thread that wakes needs the interpreter's lock, and gets it from one that spins only after 5 ms.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Count one more; appending is atomic."""
+        _BLOCKED.append(None)
+
+    def __exit__(self, *_: object) -> None:
+        """Count one less."""
+        _BLOCKED.pop()
+
+
+class Spin:
+    """Decides for one reader whether to look again."""
+
+    def __init__(self) -> None:
+        """Begin cold."""
+        self._longest_s = float(os.environ.get(SPIN_ENV, DEFAULT_SPIN_US)) / 1e6
+        self._hot = False
+        self._until = 0.0
+        self._rest_until = 0.0
+
+    def begin(self) -> bool:
+        """Tell whether to look again at all."""
+        if not self._hot or _BLOCKED:
+            return False
+        self._until = time.perf_counter() + self._longest_s
+        return True
+
+    def again(self) -> bool:
+        """Let others run, and tell whether to look once more."""
+        before = time.perf_counter()
+        _YIELD()
+        now = time.perf_counter()
+        if now - before > LONG_YIELD_S:
+            self._rest_until = now + REST_S
+            self._hot = False
+        elif now > self._until:
+            self._hot = False
+        return self._hot
+
+    def blocked(self, begun: float) -> None:
+        """Judge by a wait that began at `begun` (performance counter): traffic is hot where it was short."""
+        now = time.perf_counter()
+        self._hot = now - begun < self._longest_s and now > self._rest_until
