@@ -11,9 +11,16 @@ import re
 import typing
 from typing import TYPE_CHECKING
 
+from reconciler.contract import names
 from reconciler.model import action
+from tests.support.place import SHM
+from tests.support.world import started_at
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import docker
+
     from tests.support.place import Place
 
 Done = dict[str, list[str]]
@@ -51,6 +58,48 @@ def _done(place: Place) -> Done:
 
 def _spaced(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+
+
+Tree = dict[str, tuple[int, int, int]]
+
+
+def _on_disk(place: Place) -> Tree:
+    """Return inode, size and time of change of all that the instance has on disk and in shared memory.
+
+    Nodes write their own status whenever they like.
+    """
+    found = [
+        path for root in (place.base, SHM) for path in root.rglob("*") if root == place.base or _is_ours(place, path)
+    ]
+    stats = {str(path): path.lstat() for path in found if path.parts[-3:-2] != ("nodes",)}
+    return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+
+
+def _is_ours(place: Place, path: Path) -> bool:
+    return path.name.startswith(names.shm_prefix(place.instance))
+
+
+def test_diff_writes_nothing_anywhere(place: Place, client: docker.APIClient) -> None:
+    manifest = place.copy("echo") / "echo.yaml"
+    before = _on_disk(place)
+    assert _foretold(place)
+    assert _on_disk(place) == before
+    assert place.once().returncode == 0
+    code = manifest.parent / "nodes" / "echo.py"
+    code.write_text(code.read_text() + "\n# edited\n")
+    before, running = _on_disk(place), started_at(client, place)
+    assert _foretold(place)
+    manifest.write_text("a: [b\n")
+    said = place.reconcile("diff", "-f", str(place.manifests))
+    assert said.returncode == 2
+    manifest.unlink()
+    assert _foretold(place)
+    after = _on_disk(place)
+    for path in (str(manifest), str(manifest.parent)):
+        before.pop(path)
+        after.pop(path, None)
+    assert after == before
+    assert started_at(client, place) == running
 
 
 def test_diff_says_what_is_then_done(place: Place) -> None:
