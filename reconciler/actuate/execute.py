@@ -75,6 +75,7 @@ def execute(doors: Doors, wanted: Action) -> None:
             doors.shm.remove_service(service)
         case (
             action.WriteSource()
+            | action.RemoveSource()
             | action.WriteAssignments()
             | action.WriteEndpoints()
             | action.RemoveNodeFiles()
@@ -133,6 +134,7 @@ def _container(
 def _file(
     site: Site,
     wanted: action.WriteSource
+    | action.RemoveSource
     | action.WriteAssignments
     | action.WriteEndpoints
     | action.RemoveNodeFiles
@@ -142,6 +144,8 @@ def _file(
     match wanted:
         case action.WriteSource(digest=digest, path=path):
             sources.snapshot(Path(path), digest, sources=Path(site.sources_dir))
+        case action.RemoveSource(name=name):
+            sources.remove(name, sources=Path(site.sources_dir))
         case action.WriteAssignments(document=assignments):
             files.write_assignments(site, assignments)
         case action.WriteEndpoints(document=endpoints):

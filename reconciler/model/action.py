@@ -38,6 +38,13 @@ class WriteSource:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveSource:
+    """Remove a snapshot of node source, or what was left of one: a directory's name beside the snapshots."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class WriteAssignments:
     """Put an instance's assignments in place, with its directory."""
 
@@ -183,6 +190,7 @@ Action = (
     PullImage
     | BuildImage
     | WriteSource
+    | RemoveSource
     | WriteAssignments
     | WriteEndpoints
     | CreateContainer
@@ -213,6 +221,8 @@ def object_of(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm 
             return f"image/{image.tag}"
         case WriteSource(digest=digest):
             return f"source/{digest[:12]}"
+        case RemoveSource(name=name):
+            return f"source/{name[:12]}"
         case WriteAssignments(document=document):
             return f"assignments/{document.name}"
         case WriteEndpoints(document=document):

@@ -124,6 +124,8 @@ class Observed:
     """Observed state. Tuples are sorted by name, so that equal worlds are equal values.
 
     `stale_leases` are the sessions whose lease lies there and is held by nobody: their program was killed.
+    `sources` are the digests of the snapshots in good order, `broken_sources` the names of what else lies beside them:
+    damaged ones, and copies that were cut off or go on.
     `process_ends` are the last ends that are known: the host tells them to nobody but the controller that started them.
     """
 
@@ -136,5 +138,6 @@ class Observed:
     endpoints: tuple[Endpoints, ...] = ()
     stale_leases: tuple[str, ...] = ()
     sources: frozenset[str] = field(default_factory=frozenset)
+    broken_sources: tuple[str, ...] = ()
     shm_nodes: tuple[ShmNode, ...] = ()
     shm_services: tuple[ShmService, ...] = ()

@@ -36,6 +36,7 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
     running = processes.list(site.instance)
     images = engine.list_images()
     nodes, services = shm.look()
+    snapshots, broken = sources.look(Path(site.sources_dir))
     return Observed(
         site=site,
         containers=with_limits(containers),
@@ -45,7 +46,8 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
         node_files=node_files(Path(site.nodes_dir)),
         endpoints=endpoints(Path(site.endpoints_dir)),
         stale_leases=stale_leases(Path(site.sessions_dir)),
-        sources=sources.present(Path(site.sources_dir)),
+        sources=snapshots,
+        broken_sources=broken,
         shm_nodes=tuple(sorted(nodes, key=lambda node: (node.name, node.id))),
         shm_services=tuple(sorted(services, key=lambda service: (service.name, service.id))),
     )

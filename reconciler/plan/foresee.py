@@ -56,6 +56,9 @@ def after(observed: Observed, done: Action) -> Observed:  # noqa: C901, PLR0911,
             return _with_image(observed, made)
         case action.WriteSource(digest=digest):
             return replace(observed, sources=observed.sources | {digest})
+        case action.RemoveSource(name=name):
+            left = tuple(broken for broken in observed.broken_sources if broken != name)
+            return replace(observed, sources=observed.sources - {name}, broken_sources=left)
         case action.WriteAssignments(document=document):
             before = _files_of(observed, document.name)
             return _with_files(observed, replace(before, assignments=document))

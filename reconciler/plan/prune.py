@@ -15,8 +15,9 @@ from reconciler.plan import drift
 from reconciler.plan.rollout import is_supplied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from reconciler.model.manifest import Pipeline
     from reconciler.model.observed import Container, Image
     from reconciler.plan.facts import Facts
     from reconciler.plan.sharing import NodeInstance
@@ -108,6 +109,23 @@ def _leftovers(facts: Facts, keep: set[str], sessions: set[str]) -> Iterator[Ste
     for service in facts.observed.shm_services:
         if service.nodes == 0 and names.channel_session(service.name) not in sessions:
             yield Step(action.RemoveService(service.name, service.id), "left behind, and its session is gone")
+
+
+def prune_sources(
+    facts: Facts, *, wanted: Mapping[str, NodeInstance], pipelines: Iterable[Pipeline], copying: bool
+) -> list[Step]:
+    """Return the steps that remove snapshots which no pipeline names, be it idle, suspended or a last good version.
+
+    What an instance from before an edit has mounted is not known, so all snapshots wait until it is gone; and copies
+    that were cut off wait until none goes on.
+    """
+    if not facts.containers.keys() | facts.processes.keys() <= wanted.keys():
+        return []
+    named = {node.source.digest for pipeline in pipelines for node in pipeline.nodes}
+    old = [Step(action.RemoveSource(found), drift.UNWANTED) for found in sorted(facts.observed.sources - named)]
+    broken = [] if copying else [found for found in facts.observed.broken_sources if found not in named]
+    old += [Step(action.RemoveSource(found), "it is not whole, and nobody wants it") for found in broken]
+    return old[: max(LEAST_PER_PASS, len(old) // SHARE_PER_PASS)]
 
 
 def prune_builds(facts: Facts, *, building: bool) -> list[Step]:

@@ -9,7 +9,7 @@ dot files and dot directories are left out, so that running or versioning the co
 
 from __future__ import annotations
 
-from reconciler.sources.snapshot import present, snapshot
+from reconciler.sources.snapshot import look, present, remove, snapshot
 from reconciler.sources.tree import digest
 
-__all__ = ["digest", "present", "snapshot"]
+__all__ = ["digest", "look", "present", "remove", "snapshot"]

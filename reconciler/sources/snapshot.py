@@ -14,6 +14,8 @@ from reconciler.sources.tree import digest, files
 CACHED_SNAPSHOTS = 1024
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_COPY = ".copy-"
+_OURS = re.compile(rf"{_DIGEST.pattern}|{re.escape(_COPY)}\w+")
 
 
 def present(sources: Path) -> frozenset[str]:
@@ -22,14 +24,42 @@ def present(sources: Path) -> frozenset[str]:
     Raises:
         SourceError: if the directory is there and can't be read.
     """
+    return look(sources)[0]
+
+
+def look(sources: Path) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the digests of the snapshots in good order, and the names of what else we put beside them, sorted.
+
+    Raises:
+        SourceError: if the directory is there and can't be read.
+    """
     try:
-        found = [entry for entry in sources.iterdir() if _DIGEST.fullmatch(entry.name)]
+        found = [entry for entry in sources.iterdir() if _OURS.fullmatch(entry.name)]
     except FileNotFoundError:
-        return frozenset()
+        return frozenset(), ()
     except OSError as error:
         msg = f"can't read {sources}: {error.strerror}"
         raise SourceError(msg) from error
-    return frozenset(entry.name for entry in found if _is_whole(entry))
+    whole = frozenset(entry.name for entry in found if _DIGEST.fullmatch(entry.name) and _is_whole(entry))
+    return whole, tuple(sorted(entry.name for entry in found if entry.name not in whole))
+
+
+def remove(name: str, *, sources: Path) -> None:
+    """Remove a snapshot, or what is left of one; one that is gone is success.
+
+    Raises:
+        SourceError: if it can't be removed, or is nothing of ours.
+    """
+    if not _OURS.fullmatch(name):
+        msg = f"{name!r} is no snapshot in {sources}"
+        raise SourceError(msg)
+    try:
+        shutil.rmtree(sources / name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        msg = f"can't remove {error.filename or sources / name}: {error.strerror}"
+        raise SourceError(msg) from error
 
 
 def _is_whole(place: Path) -> bool:
@@ -59,7 +89,7 @@ def snapshot(directory: Path, wanted: str, *, sources: Path) -> None:
         return
     sources.mkdir(parents=True, exist_ok=True)
     # The copy lies beside its place, so that the rename stays on one file system.
-    copy = Path(tempfile.mkdtemp(prefix=".copy-", dir=sources))
+    copy = Path(tempfile.mkdtemp(prefix=_COPY, dir=sources))
     try:
         _copy(directory, copy)
         _check(copy, wanted, directory)

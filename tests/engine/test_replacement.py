@@ -102,6 +102,7 @@ def test_new_version_starts_beside_the_old_and_takes_over_when_up(marked: Marked
     assert marked.say() == "a v2!"
     assert marked.condition("Degraded")["status"] == "False"
     eventually(lambda: len(list(marked.place.paths.nodes.iterdir())) == 1, within_s=10)
+    eventually(lambda: len(list(marked.place.paths.sources.iterdir())) == 1, within_s=10)
 
 
 def _unbuildable(marked: Marked) -> None:

@@ -112,6 +112,10 @@ def _leftovers(simulation: Simulation) -> list[str]:
     )
     if simulation.shm.dead:
         found.append(f"dead nodes: {simulation.shm.dead}")
+    named = {node.source.digest for pipeline in simulation.desired.pipelines for node in pipeline.nodes}
+    snapshots = {path.name for path in Path(simulation.site.sources_dir).iterdir()}
+    if snapshots - named:
+        found.append(f"snapshots of nobody: {snapshots - named}")
     sessions = {session.name for session in simulation.desired.sessions}
     gone = [name for name in simulation.shm.services if name.split("_")[0] not in sessions]
     return [*found, f"services of gone sessions: {gone}"] if gone else found

@@ -20,7 +20,7 @@ from reconciler.model import action
 from reconciler.model.instance import ContainerSpec
 from tests.sim.oracle import ALONE, awake, differences, wish_in, wish_of, wishes
 from tests.support.simulated import TAGS, simulated, source
-from tests.support.simulation import INSTANCE
+from tests.support.simulation import INSTANCE, process_wish
 from tests.support.unreliable_engine import ours
 from tests.support.worlds import chain, desire, docker_node, host_node
 
@@ -223,6 +223,8 @@ class History:
             match step.action:
                 case action.StopContainer(id=found) | action.RemoveContainer(id=found):
                     self._watch_end(made, step, found)
+                case action.RemoveSource(name=name):
+                    self._watch_source(made, step, name)
                 case (
                     action.StopProcess()
                     | action.RemoveNodeFiles()
@@ -233,6 +235,15 @@ class History:
                     assert made.desired.complete, f"{step} on an incomplete desired state"
                 case _:
                     pass
+
+    def _watch_source(self, made: Pass, step: Step, name: str) -> None:
+        """A snapshot goes only when no pipeline names it and, as far as the list shows, nothing has it mounted."""
+        assert made.desired.complete, f"{step} on an incomplete desired state"
+        assert name not in {node.source.digest for p in made.desired.pipelines for node in p.nodes}, f"{step} is wanted"
+        listed = {container.id for container in self.simulation.seen.containers}
+        mounted = [wish_in(self.simulation, c) for c in ours(self._engine, INSTANCE) if c.id in listed]
+        used = [process_wish(spec) for spec, _ in self.simulation.processes.living.values()]
+        assert name not in {wish[1] for wish in [*mounted, *used]}, f"{step} while it is used"
 
     def _watch_end(self, made: Pass, step: Step, found: str) -> None:
         """Only what is dead or no longer wanted ends; and what still serves only when all that takes over is up."""

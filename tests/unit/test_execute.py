@@ -175,6 +175,8 @@ def test_source_is_snapshotted_under_its_digest(world: World, tmp_path: Path) ->
     assert (Path(world.doors.site.sources_dir) / digest / "a.py").read_text() == "A = 1\n"
     with pytest.raises(SourceError):
         world.do(action.WriteSource("0" * 64, str(tmp_path / "nodes")))
+    world.do(action.RemoveSource(digest))
+    assert not list(Path(world.doors.site.sources_dir).iterdir())
 
 
 def test_assignments_come_and_go_with_their_directory(world: World) -> None:

@@ -53,6 +53,28 @@ def test_link_to_a_directory_is_not_followed(code: Path) -> None:
     assert sources.digest(code) == before
 
 
+def test_what_is_not_whole_is_told_and_can_be_removed(code: Path, tmp_path: Path) -> None:
+    wanted, place = sources.digest(code), tmp_path / "snapshots"
+    assert sources.look(place) == (frozenset(), ())
+    sources.snapshot(code, wanted, sources=place)
+    (place / ".copy-cut0ff").mkdir()
+    (place / "mine").mkdir()  # nobody knows what it is, so it is nothing of ours
+    assert sources.look(place) == ({wanted}, (".copy-cut0ff",))
+    (place / wanted / "speech.py").write_text("")
+    assert sources.look(place) == (frozenset(), (".copy-cut0ff", wanted))
+    for name in (wanted, ".copy-cut0ff", wanted):
+        sources.remove(name, sources=place)
+    assert [path.name for path in place.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["mine", "..", "", ".copy-/../mine"])
+def test_nothing_else_is_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SourceError, match="no snapshot"):
+        sources.remove(name, sources=tmp_path)
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_snapshot_holds_the_same_source(code: Path, tmp_path: Path) -> None:
     wanted = sources.digest(code)
     (code / ".git").mkdir()
