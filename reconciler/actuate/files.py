@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from reconciler.contract.files import Assignments, Endpoints
     from reconciler.model.observed import Site
 
+KEY_BYTES = 32
+
 PRIVATE = 0o700
 """Runtime directories are their owner's alone, as iceoryx2's files are: one uid for controller, programs and nodes."""
 
@@ -26,13 +28,40 @@ def prepare(site: Site) -> None:
     """Create the directories that must be there before anything runs. Safe to repeat.
 
     Raises:
-        FilesError: if one can't be created.
+        FilesError: if one can't be created, or belongs to another user.
     """
     with _translated("create the directories of this instance"):
+        _of_one_user(Path(site.nodes_dir).parent, site)
         for place in (site.nodes_dir, site.endpoints_dir, site.shm_root):
             _directory(Path(place), PRIVATE)
         for place in (site.sources_dir, site.logs_dir):
             _directory(Path(place), 0o755)
+
+
+def _of_one_user(place: Path, site: Site) -> None:
+    """Refuse an instance of another user: nodes and programs of two users would not see each other's frames."""
+    owner = place.stat().st_uid if place.exists() else site.uid
+    if owner != site.uid:
+        msg = (
+            f"{place} belongs to user {owner}, and this is user {site.uid}; files of iceoryx2 can be read by their "
+            "owner only, so an instance has one user: run as that one, or choose another --instance"
+        )
+        raise FilesError(msg)
+
+
+def make_key(place: Path) -> None:
+    """Create the key of an instance's secrets, unless it has one. A new key means new digests: nodes are replaced.
+
+    Raises:
+        FilesError: if it can't be written.
+    """
+    with _translated("create the key of this instance's secrets"):
+        if place.exists():
+            return
+        temporary = place.with_name(f".{place.name}")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as key:
+            key.write(os.urandom(KEY_BYTES))
+        temporary.replace(place)
 
 
 def write_assignments(site: Site, document: Assignments) -> None:

@@ -102,6 +102,8 @@ def _common(
     add("--instance", default=None, metavar="NAME", help="whose world it is (default)")
     add("--state-dir", default=None, metavar="DIR", help="what survives a reboot")
     add("--runtime-dir", default=None, metavar="DIR", help="what does not")
+    said = "let manifests name this place of the host's own (again for more)"
+    add("--allow-host-path", action="append", default=[], metavar="PATH", help=said)
     add("--log-format", choices=("console", "json"), default="console")
     add("-v", "--verbose", action="store_true", default=False, help="say every action")
 

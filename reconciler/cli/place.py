@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 def paths_of(options: Namespace) -> paths.Paths:
     """Return the instance's directories."""
-    return paths.resolve(instance=options.instance, state_dir=options.state_dir, runtime_dir=options.runtime_dir)
+    return paths.resolve(
+        instance=options.instance,
+        state_dir=options.state_dir,
+        runtime_dir=options.runtime_dir,
+        allowed=options.allow_host_path,
+    )
 
 
 def manifests_of(options: Namespace) -> Path:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
+from reconciler.cli.place import paths_of
 from reconciler.load import check
 
 if TYPE_CHECKING:
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
 def run(options: Namespace) -> int:
     """Print what is wrong, a line each."""
+    allowed = paths_of(options).allowed
     wrong = 0
     good = 0
     for path in options.path:
-        found = check(path)
+        found = check(path, allowed=allowed)
         good += len(found.pipelines)
         for diagnostic in found.diagnostics:
             wrong += 1

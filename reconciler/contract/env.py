@@ -7,6 +7,9 @@ INSTANCE = "RECONCILE_INSTANCE"
 STATE_DIR = "RECONCILE_STATE_DIR"
 RUNTIME_DIR = "RECONCILE_RUNTIME_DIR"
 
+ALLOW_HOST_PATHS = "RECONCILE_ALLOW_HOST_PATHS"
+"""Places of the host, with colons between, that manifests may name although they are the host's own."""
+
 NODE_NAME = "RECONCILE_NODE_NAME"
 """Name of the node instance (`rc-<instance>-<hash12>`): its container's name and its iceoryx2 node name."""
 
@@ -18,6 +21,9 @@ NODE_TYPE = "RECONCILE_NODE_TYPE"
 
 SOURCE_DIR = "RECONCILE_SOURCE_DIR"
 """Directory of the node's source snapshot, as seen from inside."""
+
+ENV_FILES = "RECONCILE_ENV_FILES"
+"""Files of `NAME=VALUE` lines, with colons between, that the runtime takes its node's variables from."""
 
 SHM_ROOT = "RECONCILE_SHM_ROOT"
 """iceoryx2 root directory; the same path outside and inside."""

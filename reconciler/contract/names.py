@@ -21,6 +21,11 @@ SHM_ROOT_LIMIT = 65
 
 CONTAINER_NODE_DIR = "/run/reconciler/node"
 CONTAINER_SOURCE_DIR = "/opt/reconciler/source"
+CONTAINER_ENV_DIR = "/run/reconciler/env"
+CONTAINER_SECRETS_DIR = "/run/secrets"
+
+RESERVED_ENV = "RECONCILE_"
+"""Variables that begin so are the node runtime's."""
 
 
 def short(digest: str) -> str:

@@ -1,6 +1,6 @@
 """Where an instance keeps things on the host.
 
-<state>/<instance>/      survives reboots: lock, last good manifests, source snapshots, logs, journal
+<state>/<instance>/      survives reboots: lock, key, last good manifests, source snapshots, logs, journal
 <runtime>/<instance>/    tmpfs, gone after a reboot:
     status.json          conditions, written by the controller
     controller.lock      held by flock while a controller converges continuously
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Iterable, Mapping, Optional, Tuple
 
 from reconciler.contract import env, names
 
@@ -29,11 +29,18 @@ class Paths:
     instance: str
     state: Path
     runtime: Path
+    allowed: Tuple[str, ...] = ()
+    """Places of the host that manifests may name although they are the host's own."""
 
     @property
     def lock(self) -> Path:
         """File locked by the one writer of this instance."""
         return self.state / "lock"
+
+    @property
+    def secret_key(self) -> Path:
+        """Key of the digests by which a changed secret is noticed."""
+        return self.state / "secret.key"
 
     @property
     def manifests(self) -> Path:
@@ -95,6 +102,7 @@ def resolve(
     instance: Optional[str] = None,
     state_dir: Optional[str] = None,
     runtime_dir: Optional[str] = None,
+    allowed: Iterable[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Paths:
     """Return an instance's directories: arguments win over environment variables, those over defaults.
@@ -108,7 +116,8 @@ def resolve(
         raise ValueError(msg)
     state = Path(state_dir or environ.get(env.STATE_DIR) or _default_state(environ)) / chosen
     runtime = Path(runtime_dir or environ.get(env.RUNTIME_DIR) or _default_runtime(environ)) / chosen
-    paths = Paths(chosen, state.absolute(), runtime.absolute())
+    also = tuple(place for place in environ.get(env.ALLOW_HOST_PATHS, "").split(":") if place)
+    paths = Paths(chosen, state.absolute(), runtime.absolute(), (*allowed, *also))
     if len(str(paths.shm_root)) > names.SHM_ROOT_LIMIT:
         msg = (
             f"{paths.shm_root} is {len(str(paths.shm_root))} characters long, iceoryx2 takes {names.SHM_ROOT_LIMIT}: "

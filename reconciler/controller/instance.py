@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from reconciler.actuate.execute import Doors, execute
-from reconciler.actuate.files import prepare
+from reconciler.actuate.files import make_key, prepare
 from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.files import parse_status, read_text, replace_text
@@ -104,6 +104,7 @@ class Instance:
     ) -> World:
         """Return the outside as the loop sees it, with the directories made that everything is put into."""
         prepare(self.site)
+        make_key(self.paths.secret_key)
         self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
         doors = Doors(self._engine, self._processes, self._shm, self.site, build_output)
         act = partial(execute, doors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from docker.types import DeviceRequest, LogConfig, Mount
+from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 from docker.utils.ports import split_port
 
 from reconciler.contract import labels, names
@@ -25,6 +25,12 @@ LOG_FILES = "3"
 UNLIMITED_BYTES = 1 << 60
 """A memory limit that no machine reaches: the engine knows no word to take one away again."""
 
+TMP_BYTES = 256 << 20
+"""Room in a container's own `/tmp`, the one place besides its mounts where it can write. It counts as its memory."""
+
+TMP = f"rw,nosuid,nodev,exec,mode=1777,size={TMP_BYTES}"
+"""A node runs any code it likes, so `noexec` would stop no attacker, only libraries that compile at run time."""
+
 PERIOD_US = 100_000
 """The period over which the engine has `NanoCpus` counted. Source: moby 20.10, `daemon/oci_linux.go`."""
 
@@ -38,10 +44,18 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
     root's.
     Docker's own restart policy would fight the controller, so it is off. The init process reaps what a node leaves
     and passes signals on.
+    What else a container could do to its host is taken from it: every capability, more of them by a setuid program, and
+    the image's files. The engine's seccomp profile is its default, so it is not named. None of this is in the node
+    hash: a container keeps what it was made with until it is made anew, and an upgrade restarts nothing.
     """
     return {
         "mounts": [Mount(v.container_path, v.host_path, type="bind", read_only=v.read_only) for v in spec.mounts],
         "init": True,
+        "privileged": False,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "tmpfs": {"/tmp": TMP},  # noqa: S108 - the container's own
         "restart_policy": {"Name": "no"},
         "network_mode": spec.network,
         "mem_limit": spec.limits.memory_bytes,
@@ -49,7 +63,8 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
         "nano_cpus": spec.limits.nano_cpus,
         "pids_limit": spec.limits.pids,
         "port_bindings": _bindings(spec.ports),
-        "device_requests": [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])] if spec.gpus else None,
+        "device_requests": _devices(spec),
+        "ulimits": [Ulimit(name="nofile", soft=spec.open_files, hard=spec.open_files)] if spec.open_files else None,
         "log_config": LogConfig(type="json-file", config={"max-size": LOG_FILE_BYTES, "max-file": LOG_FILES}),
     }
 
@@ -151,6 +166,13 @@ def _bindings(ports: Iterable[str]) -> dict[str, list[Any]]:
         for place, found in enumerate(inner):
             bindings.setdefault(found, []).append(outer[place] if outer else None)
     return bindings
+
+
+def _devices(spec: ContainerSpec) -> list[DeviceRequest] | None:
+    """Return the GPUs to ask for. The engine's count of -1 is all of them, as ours is."""
+    if spec.gpu_ids:
+        return [DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu"]])]
+    return [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])] if spec.gpus else None
 
 
 def _exposed(port: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.load.draft import NodePlace, PipelineDraft, SessionDraft
 from reconciler.model.manifest import (
+    ALL_GPUS,
     Connection,
     Docker,
     Limits,
@@ -15,13 +16,14 @@ from reconciler.model.manifest import (
     Origin,
     Pipeline,
     Restart,
+    SecretFile,
     SharedMemory,
     Source,
     Volume,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.load import written
     from reconciler.load.tree import Item
@@ -97,12 +99,27 @@ def _docker(docker: written.Docker) -> Docker:
         limits=_limits(docker.resource_limits),
         base_image=docker.base_image,
         env=_pairs(docker.env),
-        volumes=tuple(sorted(_volume(volume) for volume in docker.volumes)),
+        volumes=tuple(_volume(docker.volumes[index]) for index in _order(docker)),
         network=docker.network,
         ports=tuple(docker.ports),
-        gpus=docker.gpus,
+        gpus=_gpus(docker.gpus),
         isolated=docker.isolated,
+        gpu_ids=tuple(docker.gpus) if isinstance(docker.gpus, list) else (),
+        open_files=docker.resource_limits.open_files,
+        env_from=tuple(SecretFile(each.file) for each in docker.env_from),
+        secrets=tuple(SecretFile(each.file, each.name) for each in docker.secrets),
     )
+
+
+def _gpus(asked: object) -> int:
+    if asked == "all":
+        return ALL_GPUS
+    return asked if isinstance(asked, int) else 0
+
+
+def _order(docker: written.Docker) -> list[int]:
+    """Return the places of volumes in the order of what they say, in which they make no difference."""
+    return sorted(range(len(docker.volumes)), key=lambda index: _volume(docker.volumes[index]))
 
 
 def _limits(limits: written.ResourceLimits) -> Limits:
@@ -132,7 +149,22 @@ def _connection(connection: written.Connection) -> Connection:
 def _place(node: written.Node, item: Item) -> NodePlace:
     source = item.get("source") or item
     kind = item.get("nodeType") or item
-    return NodePlace(source.line, source.column, kind.line, kind.column, _baked(node))
+    docker = node.container
+    return NodePlace(
+        source.line,
+        source.column,
+        kind.line,
+        kind.column,
+        _baked(node),
+        volumes=_places(item, "volumes", "hostPath", _order(docker) if docker else ()),
+        env_from=_places(item, "envFrom", "file", range(len(docker.env_from) if docker else 0)),
+        secrets=_places(item, "secrets", "file", range(len(docker.secrets) if docker else 0)),
+    )
+
+
+def _places(node: Item, field: str, key: str, order: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    found = [node.get("docker", field, index, key) or node for index in order]
+    return tuple((each.line, each.column) for each in found)
 
 
 def _baked(node: written.Node) -> bool:

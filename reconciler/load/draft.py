@@ -17,13 +17,16 @@ FORM = f"1/{VERSION}"
 
 @dataclass(frozen=True, slots=True)
 class NodePlace:
-    """Where a node's source and type were written. `baked` means that its code may be in the image."""
+    """Where a node's source, type and files of the host were written. `baked`: its code may be in the image."""
 
     source_line: int
     source_column: int
     type_line: int
     type_column: int
     baked: bool = False
+    volumes: tuple[tuple[int, int], ...] = ()
+    env_from: tuple[tuple[int, int], ...] = ()
+    secrets: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from reconciler.load.tree import Item, Problem
     from reconciler.load.written import Docker, PipelineSpec
 
-RESERVED_ENV = "RECONCILE_"
-RESERVED_PATHS = ("/dev", "/proc", "/sys", "/run/reconciler", names.CONTAINER_SOURCE_DIR)
+RESERVED_PATHS = (
+    "/dev",
+    "/proc",
+    "/sys",
+    "/run/reconciler",
+    names.CONTAINER_SECRETS_DIR,
+    names.CONTAINER_SOURCE_DIR,
+)
 """Container paths a volume may not cover: the system's own, and those the node runtime lives on."""
 
 MAX_PORT = 65_535
@@ -101,12 +107,18 @@ def _container(docker: Docker, item: Item) -> Iterator[Problem]:
     yield from _environment(item)
     yield from _volumes(docker, item)
     yield from _ports(docker, item)
+    taken: set[str] = set()
+    for index, secret in enumerate(docker.secrets):
+        if secret.name in taken:
+            place = item.get("secrets", index, "name") or item
+            yield place.problem(f'docker.secrets[{index}]: the name "{cut(secret.name)}" is taken by another secret')
+        taken.add(secret.name)
 
 
 def _environment(item: Item) -> Iterator[Problem]:
     env = item.get("env")
     for name, entry in env.entries().items() if env else ():
-        if name.startswith(RESERVED_ENV):
+        if name.startswith(names.RESERVED_ENV):
             yield entry.key.problem(f'docker.env: "{name}" is set by the node runtime; choose another name')
 
 

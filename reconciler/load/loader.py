@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.load import kept, leases
 from reconciler.load.files import Found, Look, look
+from reconciler.load.host import Host
 from reconciler.load.merge import Merged, merge, world
 from reconciler.load.reading import Reader
 from reconciler.load.resolve import Resolver, source_dirs
@@ -22,7 +24,6 @@ from reconciler.model.manifest import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from reconciler.contract.paths import Paths
     from reconciler.load.reading import Said
@@ -35,11 +36,20 @@ HINT = "nothing is removed; to remove what is not wanted any more, start with --
 class Loader:
     """Loads the manifests at one place, a directory or a file, and the leases of one instance.
 
+    `allowed` are places of the host's own that manifests may name, besides those that `paths` allows.
+
     Without `paths` there are neither leases nor last good versions. Without `manifests` the last good versions are all
     there is.
     """
 
-    def __init__(self, paths: Paths | None, manifests: Path | None, *, allow_empty: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Paths | None,
+        manifests: Path | None,
+        *,
+        allow_empty: bool = False,
+        allowed: tuple[str, ...] = (),
+    ) -> None:
         self._manifests = manifests
         # Not resolved: a link that is swapped stays the same place.
         self._root = None if manifests is None else os.path.abspath(manifests)
@@ -47,7 +57,7 @@ class Loader:
         self._leases = paths.sessions if paths else None
         self._store = Store(paths.manifests) if paths else None
         self._reader = Reader()
-        self._resolver = Resolver()
+        self._resolver = Resolver(Host(paths, allowed=allowed, engine=os.environ.get("DOCKER_HOST", "")))
         self._stored: Known | None = None
         self._known: dict[str, Entry] = {}
         self._seen = (0, 0)
@@ -115,7 +125,8 @@ class Loader:
             return merge((), here, here), False, [Diagnostic(Origin(found.shown), why)]
         read = self._manifests_among(found.files, here)
         lost = {key: e for key, e in here.items() if any(_below(key, place) for place, _, _ in found.lost)}
-        merged = merge(self._resolver.resolve(read, here), kept.of_files(here), kept.of_files(lost))
+        root = os.path.realpath(found.root if Path(found.root).is_dir() else os.path.dirname(found.root))
+        merged = merge(self._resolver.resolve(read, here, root=root), kept.of_files(here), kept.of_files(lost))
         merged = replace(merged, entries=kept.with_kept(merged.entries, here))
         wrong = [Diagnostic(Origin(shown), reason) for _, shown, reason in found.lost]
         return merged, not found.lost, wrong
@@ -155,9 +166,12 @@ class Loader:
         ]
 
 
-def check(path: Path) -> Desired:
-    """Return what the manifests at a path say, and everything wrong with them, without any earlier version."""
-    return Loader(None, path).load()
+def check(path: Path, *, allowed: tuple[str, ...] = ()) -> Desired:
+    """Return what the manifests at a path say, and everything wrong with them, without any earlier version.
+
+    `allowed` are places of the host's own that they may name.
+    """
+    return Loader(None, path, allowed=allowed).load()
 
 
 def _below(path: str, directory: str) -> bool:

@@ -35,6 +35,16 @@ _EXPECTED = {
 }
 
 
+_NEVER = {
+    "user": "a node runs as the controller's user, since files of iceoryx2 can be read by their owner only: "
+    "start the controller as the user that shall run it",
+    "privileged": "a node gets no power over its host",
+    "capAdd": "a node gets no power over its host",
+    "devices": "a node gets no devices but `gpus`",
+}
+"""Fields that people look for below `docker`, and why there are none."""
+
+
 def problems(errors: Iterable[ErrorDetails], root: Item, model: type[BaseModel]) -> list[Problem]:
     """Translate errors, in the order of the file; a missing field that only has a slip in its name is said once."""
     errors = list(errors)
@@ -81,6 +91,8 @@ def _unknown(root: Item, way: Loc, fields: list[str]) -> Problem:
     parent = nearest(root, way[:-1])
     entry = parent.entries()[str(way[-1])]
     where = written(root, way[:-1])
+    if "pythonVersion" in fields and way[-1] in _NEVER:
+        return entry.key.problem(f'{where}: there is no "{cut(entry.key.text)}": {_NEVER[str(way[-1])]}')
     hint = suggestion(str(way[-1]), _left(root, way, fields))
     meant = f'did you mean "{hint}"?' if hint else f"allowed: {', '.join(fields)}"
     said = f'unknown field "{cut(entry.key.text)}", {meant}'

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.load.host import Outside, with_digests
 from reconciler.load.sources import Sources
 from reconciler.load.tree import Problem
 from reconciler.load.words import instead
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.load.draft import NodePlace, PipelineDraft
+    from reconciler.load.host import Host
     from reconciler.load.reading import Said
     from reconciler.load.store import Entry
 
-    _Found = tuple[tuple[Source | Problem, ...], ...]
+    _Found = tuple[tuple[tuple[Source | Problem, Outside], ...], ...]
 
 DEFAULT_SOURCE = "nodes"
 GENERATION_FORM = 1
@@ -42,13 +44,19 @@ class Resolved:
 class Resolver:
     """Looks up what drafts refer to. A file whose draft and sources are as before is what it was before."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._root = ""
         self._sources = Sources()
         self._looks: dict[str, tuple[_Found, Resolved]] = {}
 
-    def resolve(self, files: Iterable[Said], known: Mapping[str, Entry]) -> list[Resolved]:
-        """Resolve all files of a pass. `known` are last good versions, whose node types need no second check."""
+    def resolve(self, files: Iterable[Said], known: Mapping[str, Entry], *, root: str) -> list[Resolved]:
+        """Resolve all files of a pass. `known` are last good versions, whose node types need no second check.
+
+        `root` is the directory of all manifests, links resolved.
+        """
         self._sources.begin()
+        self._root = root
         for entry in known.values() if not self._looks else ():
             for node in (node for pipeline in entry.pipelines for node in pipeline.nodes if node.source.digest):
                 self._sources.trust(node.source.digest, node.node_type)
@@ -64,20 +72,31 @@ class Resolver:
         self._looks[said.found.key] = (found, resolved)
         return resolved
 
-    def _found(self, said: Said, draft: PipelineDraft) -> tuple[Source | Problem, ...]:
+    def _found(self, said: Said, draft: PipelineDraft) -> tuple[tuple[Source | Problem, Outside], ...]:
         base = os.path.split(said.found.real)[0]
         pairs = zip(draft.pipeline.nodes, draft.places, strict=True)
-        return tuple(_source(node, place, base, self._sources) for node, place in pairs)
+        return tuple(
+            (self._source(node, place, base), self._host.outside(node, place, base, self._root))
+            for node, place in pairs
+        )
+
+    def _source(self, node: Node, place: NodePlace, base: str) -> Source | Problem:
+        written = node.source.path or DEFAULT_SOURCE
+        said = "" if written.startswith("/") else self._host.refusal(written, base, self._root)
+        if said:
+            return Problem(place.source_line, place.source_column, f'source of node "{node.id}": {said}')
+        return _source(node, place, base, self._sources)
 
 
 def _made(said: Said, found: _Found) -> Resolved:
     problems: list[Problem] = []
     pipelines: list[Pipeline] = []
-    for draft, sources in zip(said.draft.pipelines, found, strict=True):
-        wrong = [each for each in sources if isinstance(each, Problem)]
+    for draft, nodes in zip(said.draft.pipelines, found, strict=True):
+        wrong = [source for source, _ in nodes if isinstance(source, Problem)]
+        wrong += [problem for _, outside in nodes for problem in outside.problems]
         problems.extend(replace(each, document=_document(said, draft)) for each in wrong)
         if not wrong:
-            pipelines.append(_pipeline(said, draft, [each for each in sources if isinstance(each, Source)]))
+            pipelines.append(_pipeline(said, draft, [(s, o) for s, o in nodes if isinstance(s, Source)]))
     if problems:
         return Resolved(said, problems=tuple(problems))
     sessions = tuple(
@@ -87,10 +106,10 @@ def _made(said: Said, found: _Found) -> Resolved:
     return Resolved(said, tuple(pipelines), sessions)
 
 
-def _pipeline(said: Said, draft: PipelineDraft, sources: Sequence[Source]) -> Pipeline:
+def _pipeline(said: Said, draft: PipelineDraft, found: Sequence[tuple[Source, Outside]]) -> Pipeline:
     base = os.path.split(said.found.real)[0]
-    pairs = zip(draft.pipeline.nodes, sources, strict=True)
-    nodes = tuple(_absolute(replace(node, source=source), base) for node, source in pairs)
+    pairs = zip(draft.pipeline.nodes, found, strict=True)
+    nodes = tuple(_absolute(replace(node, source=source), outside, base) for node, (source, outside) in pairs)
     pipeline = replace(draft.pipeline, nodes=nodes, origin=replace(draft.pipeline.origin, path=said.found.shown))
     return replace(pipeline, generation=generation(pipeline))
 
@@ -140,11 +159,16 @@ def _document(said: Said, draft: PipelineDraft) -> int:
     return names.index(draft.pipeline.name) if draft.pipeline.name in names else -1
 
 
-def _absolute(node: Node, base: str) -> Node:
-    if node.docker is None or all(volume.host_path.startswith("/") for volume in node.docker.volumes):
+def _absolute(node: Node, outside: Outside, base: str) -> Node:
+    docker = node.docker
+    if docker is None:
         return node
-    volumes = tuple(sorted(replace(each, host_path=_below(base, each)) for each in node.docker.volumes))
-    return replace(node, docker=replace(node.docker, volumes=volumes))
+    if outside.digests:
+        docker = with_digests(docker, outside.digests, base)
+    if not all(volume.host_path.startswith("/") for volume in docker.volumes):
+        volumes = tuple(sorted(replace(each, host_path=_below(base, each)) for each in docker.volumes))
+        docker = replace(docker, volumes=volumes)
+    return replace(node, docker=docker)
 
 
 def _below(base: str, volume: Volume) -> str:

@@ -5,10 +5,12 @@ Rule: what a single value may be is said here and nowhere else; what several val
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from reconciler.contract import names
 
@@ -24,8 +26,12 @@ SYSTEM_PACKAGE = r"^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?$"
 PYTHON_PACKAGE = r"^[A-Za-z0-9][^\x00-\x1f]*$"
 CONTAINER_PATH = r"^/[^\x00-\x1f:]*$"
 HOST_PATH = r"^[^\x00-\x1f:]+$"
+FILE_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$"
+GPU_ID = r"^[A-Za-z0-9][A-Za-z0-9:._/-]*$"
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
 PORT = r"^((\d{1,3}\.){3}\d{1,3}:|\[[0-9a-fA-F:]+\]:)?\d{1,5}:\d{1,5}(/(tcp|udp))?$"
+
+MOST_GPUS = 64
 
 MEANING = {
     NAME: "lower-case letters, digits and inner hyphens, 63 characters at most",
@@ -38,6 +44,7 @@ MEANING = {
     PYTHON_PACKAGE: "a requirement as pip takes it, like numpy==1.26.4",
     CONTAINER_PATH: "an absolute path without a colon, like /models",
     HOST_PATH: "a path without a colon; a relative one begins at the manifest",
+    FILE_NAME: "a file's name: letters, digits, dots, hyphens and underscores",
     IMAGE: "an image reference, like python:3.11-slim",
     PORT: "[ADDRESS:]HOST:CONTAINER[/tcp|/udp], like 8080:80",
 }
@@ -64,6 +71,13 @@ class ResourceLimits(_Part):
     )
     cpu_cores: float | None = Field(None, ge=0.01, le=1024, description="CPU cores, as a fraction.", examples=[1.0])
     pids: int | None = Field(None, ge=1, le=4_194_304, description="Processes and threads.", examples=[256])
+    open_files: int | None = Field(
+        None,
+        ge=64,
+        le=1_048_576,
+        description="Open files of each process; a change of this one replaces the node.",
+        examples=[4096],
+    )
 
 
 class Volume(_Part):
@@ -76,6 +90,47 @@ class Volume(_Part):
         description="Absolute path in the container.", examples=["/models"]
     )
     read_only: bool = Field(default=False, description="Whether the node can't write there.")
+
+
+def _gpus(value: object) -> int | str | list[str]:
+    """Check what a union would report once for each of its members."""
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_GPUS):
+        return value
+    if isinstance(value, list) and value and all(isinstance(e, str) and re.fullmatch(GPU_ID, e) for e in value):
+        return value
+    raise PydanticCustomError("gpus", "expected a number up to 64, all, or a list of ids in quotes")  # noqa: EM101 - pydantic wants literals
+
+
+Gpus = Annotated[
+    int | str | list[str],
+    PlainValidator(_gpus),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MOST_GPUS},
+                {"const": "all"},
+                {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": GPU_ID}},
+            ]
+        }
+    ),
+]
+
+HostFile = Annotated[str, StringConstraints(pattern=HOST_PATH)]
+
+
+class EnvFile(_Part):
+    """A file of variables."""
+
+    file: HostFile = Field(description="File of NAME=VALUE lines on the host.", examples=["./service.env"])
+
+
+class Secret(_Part):
+    """A file that only the node reads."""
+
+    name: Annotated[str, StringConstraints(pattern=FILE_NAME)] = Field(
+        description="Name of the file below /run/secrets in the container.", examples=["api-key"]
+    )
+    file: HostFile = Field(description="File on the host; a relative path begins at the manifest.")
 
 
 class Docker(_Part):
@@ -103,6 +158,12 @@ class Docker(_Part):
     env: dict[Annotated[str, StringConstraints(pattern=ENV_NAME)], AsText] = Field(
         {}, description="Environment variables.", examples=[{"LOG_LEVEL": "info"}]
     )
+    env_from: list[EnvFile] = Field(
+        [], description="Variables from files, which neither the engine nor this program shows; later files win."
+    )
+    secrets: list[Secret] = Field(
+        [], description="Files below /run/secrets, which neither the engine nor this program shows."
+    )
     volumes: list[Volume] = Field([], description="Directories of the host inside the container.")
     network: Annotated[str, StringConstraints(pattern=NETWORK)] = Field(
         "bridge", description="bridge, none, host, or the name of a network.", examples=["bridge", "none", "host"]
@@ -110,7 +171,9 @@ class Docker(_Part):
     ports: list[Annotated[str, StringConstraints(pattern=PORT)]] = Field(
         [], description="Published ports: [ADDRESS:]HOST:CONTAINER[/tcp|/udp].", examples=[["8080:80"]]
     )
-    gpus: int = Field(0, ge=0, le=64, description="Number of GPUs.")
+    gpus: Gpus = Field(
+        0, description="How many GPUs, all of them, or a list of ids.", examples=[1, "all", ["0", "GPU-3a5f"]]
+    )
     isolated: bool = Field(default=False, description="Never share this container with another pipeline.")
 
 

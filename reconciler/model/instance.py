@@ -35,6 +35,8 @@ class ContainerSpec:
     limits: Limits = field(default_factory=Limits)
     ports: tuple[str, ...] = ()
     gpus: int = 0
+    gpu_ids: tuple[str, ...] = ()
+    open_files: int | None = None
     command: tuple[str, ...] = ("python", "-m", "reconciler.node")
 
 

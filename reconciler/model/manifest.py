@@ -48,8 +48,24 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A file of the host whose content is nobody's business. `digest` is keyed, so that it tells only of a change."""
+
+    path: str
+    name: str = ""
+    digest: str = ""
+
+
+ALL_GPUS = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Docker:
-    """The environment a node asks for. Package tuples keep the order written, since pip and apt see it."""
+    """The environment a node asks for. Package tuples keep the order written, since pip and apt see it.
+
+    `gpus` counts any, `ALL_GPUS` is all there are, `gpu_ids` are chosen ones. `secrets` become files of their names,
+    `env_from` variables, of which a later file's win.
+    """
 
     python_version: str
     system_dependencies: tuple[str, ...] = ()
@@ -62,6 +78,10 @@ class Docker:
     ports: tuple[str, ...] = ()
     gpus: int = 0
     isolated: bool = False
+    gpu_ids: tuple[str, ...] = ()
+    open_files: int | None = None
+    env_from: tuple[SecretFile, ...] = ()
+    secrets: tuple[SecretFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

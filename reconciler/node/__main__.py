@@ -9,8 +9,14 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from reconciler.contract import env, envfile, names
 from reconciler.node.runtime import EXIT_BROKEN, Runtime, setting_from
+
+if TYPE_CHECKING:
+    from typing import MutableMapping
 
 LEVEL = "LOG_LEVEL"
 """Least level of the lines that are written: debug, info (default), warning, error."""
@@ -18,6 +24,12 @@ LEVEL = "LOG_LEVEL"
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
+    try:
+        _take_variables(os.environ)
+    except (OSError, ValueError) as error:
+        _set_up_output()
+        logging.getLogger("runtime").error("can't take variables from a file of `envFrom`: %s", error)  # noqa: TRY400 - the trace says no more
+        return EXIT_BROKEN
     _set_up_output()
     try:
         setting = setting_from(os.environ)
@@ -25,6 +37,27 @@ def main() -> int:
         logging.getLogger("runtime").error("%s is not set: the controller sets it", error.args[0])  # noqa: TRY400 - the trace says no more
         return EXIT_BROKEN
     return Runtime(setting).run()
+
+
+def _take_variables(environ: MutableMapping[str, str]) -> None:
+    """Set the variables of `envFrom` before the node's code is loaded: the engine, which shows all it knows, has none.
+
+    Raises:
+        OSError: if a file can't be read.
+        ValueError: if a line is no assignment, or a file no text; what is in it is not told.
+    """
+    for place in environ.get(env.ENV_FILES, "").split(":"):
+        for name, value in envfile.parse(_text(Path(place))) if place else ():
+            if not name.startswith(names.RESERVED_ENV):
+                environ[name] = value
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        msg = f"{file} is no text"
+        raise ValueError(msg) from None  # the error itself would quote the content
 
 
 def _set_up_output() -> None:

@@ -18,6 +18,10 @@ BAKED_SOURCE = "/app/nodes"
 """Where node code of an image that brings its own is looked for."""
 
 
+WRITABLE = {"HOME": "/tmp"}  # noqa: S108 - the container's own
+"""Libraries keep caches in the home directory, and `/tmp` is all that can be written. A manifest may say otherwise."""
+
+
 def node_hash(node: Node, docker: Docker, *, pipeline: Pipeline, env_hash: str, user: str) -> str:
     """Return the identity of a node container: all that can't be changed while it runs.
 
@@ -28,6 +32,7 @@ def node_hash(node: Node, docker: Docker, *, pipeline: Pipeline, env_hash: str, 
     return digest(
         "node",
         {
+            **_later(docker),
             "env": env_hash,
             "type": node.node_type,
             "source": node.source.digest,
@@ -40,6 +45,17 @@ def node_hash(node: Node, docker: Docker, *, pipeline: Pipeline, env_hash: str, 
             "alone": pipeline.name if alone else "",
         },
     )
+
+
+def _later(docker: Docker) -> dict[str, object]:
+    """Return what later versions know besides, and only where it is asked for: without it a hash is what it was."""
+    found = {
+        "gpu_ids": list(docker.gpu_ids),
+        "open_files": docker.open_files,
+        "env_from": [file.digest for file in docker.env_from],
+        "secrets": [[file.name, file.digest] for file in docker.secrets],
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def container_spec(
@@ -58,6 +74,8 @@ def container_spec(
         limits=docker.limits,
         ports=docker.ports,
         gpus=docker.gpus,
+        gpu_ids=docker.gpu_ids,
+        open_files=docker.open_files,
     )
 
 
@@ -106,11 +124,13 @@ def _environment(node: Node, docker: Docker, *, site: Site, name: str) -> Pairs:
         env.SHM_PREFIX: site.shm_prefix,
         "PYTHONUNBUFFERED": "1",
     }
-    return tuple(sorted({**dict(docker.env), **ours}.items()))
+    if docker.env_from:
+        ours[env.ENV_FILES] = ":".join(_env_file(index) for index in range(len(docker.env_from)))
+    return tuple(sorted({**WRITABLE, **dict(docker.env), **ours}.items()))
 
 
 def _mounts(node: Node, docker: Docker, *, site: Site, name: str) -> tuple[Volume, ...]:
-    """Exactly the shared-memory paths that iceoryx2 needs, the instance's own directory, its source, the user's."""
+    """Exactly the paths that iceoryx2 needs, the instance's own directory, its source, its secrets, the user's."""
     ours = [
         Volume("/dev/shm", "/dev/shm"),  # noqa: S108 - the host's shared memory itself, not a temporary file
         Volume(site.shm_root, site.shm_root),
@@ -118,4 +138,11 @@ def _mounts(node: Node, docker: Docker, *, site: Site, name: str) -> tuple[Volum
     ]
     if node.source.digest:
         ours.append(Volume(f"{site.sources_dir}/{node.source.digest}", names.CONTAINER_SOURCE_DIR, read_only=True))
+    secrets = [(file.path, _env_file(index)) for index, file in enumerate(docker.env_from)]
+    secrets += [(file.path, f"{names.CONTAINER_SECRETS_DIR}/{file.name}") for file in docker.secrets]
+    ours.extend(Volume(path, place, read_only=True) for path, place in secrets)
     return (*ours, *docker.volumes)
+
+
+def _env_file(index: int) -> str:
+    return f"{names.CONTAINER_ENV_DIR}/{index}"

@@ -57,6 +57,8 @@ def files(directory: Path) -> list[tuple[str, Path]]:
 
 
 def _walk(directory: Path) -> Iterator[Path]:
+    inside = f"{os.path.realpath(directory)}/"
+
     def refuse(error: OSError) -> None:
         msg = f"can't read {error.filename}: {error.strerror}"
         raise SourceError(msg) from error
@@ -66,6 +68,9 @@ def _walk(directory: Path) -> Iterator[Path]:
         for name in names:
             path = Path(root, name)
             if counts(name) and path.is_file():
+                if path.is_symlink() and not os.path.realpath(path).startswith(inside):
+                    msg = f"{path} is a link that leads out of {directory}: source holds its own files"
+                    raise SourceError(msg)
                 yield path
 
 

@@ -5,6 +5,7 @@ Rule: nothing is held when opening fails.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Optional, Tuple
 
@@ -32,6 +33,7 @@ def open_session(
         PipelineNotFound: if the controller says so.
         SessionNotReady: if it is not ready in time, or another program has it.
     """
+    _need_same_user(paths)
     alive = lock.held(paths.controller)
     if session is None and alive:
         held = lease.ask(paths.sessions, pipeline)
@@ -43,6 +45,20 @@ def open_session(
     except BaseException:
         held.release()
         raise
+
+
+def _need_same_user(paths: Paths) -> None:
+    """Refuse what iceoryx2 would leave without a word: its files can be read by their owner only."""
+    try:
+        owner = paths.runtime.stat().st_uid
+    except OSError:
+        return  # nobody serves here, which is told by what follows
+    if owner != os.geteuid():
+        msg = (
+            f"instance {paths.instance} belongs to user {owner}, and this program runs as user {os.geteuid()}: frames "
+            "reach programs of its own user only, so run as that one"
+        )
+        raise SessionNotReady(msg)
 
 
 def _need_endpoints(paths: Paths, session: str, *, alive: bool) -> None:

@@ -35,13 +35,17 @@ def rows(part: dict[str, Any], way: str = "") -> Iterator[str]:
 
 
 def _kind(field: dict[str, Any]) -> str:
+    parts = [each for each in field.get("anyOf", ({},)) if each.get("type") != "null"]
+    return ", ".join(dict.fromkeys(_one({**field, **part}) for part in parts))
+
+
+def _one(field: dict[str, Any]) -> str:
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:
         return ", ".join(f"`{each}`" for each in field["enum"])
-    whole = {**field, **next((each for each in field.get("anyOf", ()) if each["type"] != "null"), {})}
-    bounds = f", {whole['minimum']:g} to {whole['maximum']:.8g}" if "maximum" in whole else ""
-    return WORDS[whole["type"]] + bounds
+    bounds = f", {field['minimum']:g} to {field['maximum']:.8g}" if "maximum" in field else ""
+    return WORDS[field["type"]] + bounds
 
 
 def _default(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import sys
 import threading
@@ -49,6 +50,15 @@ class Controller:
     def close(self) -> None:
         """Let go."""
         self._file.close()
+
+
+def test_a_program_of_another_user_is_told_why_it_would_hear_nothing(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(SessionNotReady, match=f"belongs to user {me}, and this program runs as user {me + 1}"):
+        Session.open("echo", instance=instance.paths.instance, runtime_dir=str(instance.directory))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,14 @@ def world(tmp_path: Path) -> World:
 def wish(world: World) -> EnvImage:
     base = next(image.id for image in world.engine.images.values() if "base:1" in image.tags)
     return EnvImage("reconciler/env:eeeeeeeeeeee", "e" * 64, "base:1", base, "3.11", (), (), "1")
+
+
+def test_an_instance_of_another_user_is_refused_with_the_reason(world: World) -> None:
+    for place in (world.doors.site.nodes_dir, world.doors.site.sources_dir):
+        assert Path(place).is_dir()
+    other = replace(world.doors.site, uid=os.geteuid() + 1)
+    with pytest.raises(FilesError, match=rf"belongs to user {os.geteuid()}, and this is user {other.uid}"):
+        prepare(other)
 
 
 def test_container_s_life_each_step_twice(world: World) -> None:

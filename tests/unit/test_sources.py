@@ -73,6 +73,15 @@ def test_nothing_else_is_removed(tmp_path: Path, name: str) -> None:
     with pytest.raises(SourceError, match="no snapshot"):
         sources.remove(name, sources=tmp_path)
     assert (tmp_path / "mine").is_dir()
+def test_link_to_a_file_counts_as_the_file_and_must_not_lead_out(code: Path, tmp_path: Path) -> None:
+    (code / "twin.py").symlink_to("speech.py")
+    before = sources.digest(code)
+    (code / "speech.py").write_text("A = 4\n")
+    assert sources.digest(code) != before
+    (tmp_path / "elsewhere").write_text("not for the node")
+    (code / "more.py").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SourceError, match="leads out"):
+        sources.digest(code)
 
 
 def test_snapshot_holds_the_same_source(code: Path, tmp_path: Path) -> None:

@@ -16,4 +16,9 @@ class LogConfig(dict[str, Any]):
     def __init__(self, *, type: str, config: dict[str, str]) -> None: ...  # noqa: A002
 
 class DeviceRequest(dict[str, Any]):
-    def __init__(self, *, count: int, capabilities: list[list[str]]) -> None: ...
+    def __init__(
+        self, *, count: int = ..., device_ids: list[str] = ..., capabilities: list[list[str]]
+    ) -> None: ...
+
+class Ulimit(dict[str, Any]):
+    def __init__(self, *, name: str, soft: int, hard: int) -> None: ...
