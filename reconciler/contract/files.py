@@ -90,6 +90,20 @@ class SessionStatus:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What the kernel has counted of a container since it started; 0 where it counts nothing.
+
+    `memory_peak_bytes` is the most it used, `oom_kills` how many of its processes were killed for memory,
+    `pids_refused` how many it could not start, `throttled` the share of late time in which it had to wait (0.0 to 1.0).
+    """
+
+    memory_peak_bytes: int = 0
+    oom_kills: int = 0
+    pids_refused: int = 0
+    throttled: float = 0.0
+
+
+@dataclass(frozen=True)
 class Status:
     """What a node instance says of itself.
 
@@ -100,6 +114,7 @@ class Status:
     generation: str = ""
     sessions: Tuple[SessionStatus, ...] = ()
     error: str = ""
+    usage: Usage = Usage()
 
 
 @dataclass(frozen=True)
@@ -145,7 +160,8 @@ def parse_status(text: str) -> Optional[Status]:
     raw = _load(text)
     try:
         sessions = tuple(SessionStatus(**_known(SessionStatus, entry)) for entry in raw.get("sessions", ()))
-        return Status(raw["name"], raw.get("generation", ""), sessions, raw.get("error", ""))
+        usage = Usage(**_known(Usage, raw.get("usage", {})))
+        return Status(raw["name"], raw.get("generation", ""), sessions, raw.get("error", ""), usage)
     except (KeyError, TypeError, AttributeError):
         return None
 

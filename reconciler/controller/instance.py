@@ -20,6 +20,7 @@ from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.files import parse_status, read_text, replace_text
 from reconciler.controller.journal import Journal
+from reconciler.controller.last_limit import limit_that_ended
 from reconciler.controller.last_lines import last_lines
 from reconciler.controller.loop import World
 from reconciler.engine import connect
@@ -108,7 +109,13 @@ class Instance:
         self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
         doors = Doors(self._engine, self._processes, self._shm, self.site, build_output)
         act = partial(execute, doors)
-        return World(load or self._load_and_keep, self.look, act, partial(last_lines, self._engine, self.log_file))
+        return World(
+            load or self._load_and_keep,
+            self.look,
+            act,
+            partial(last_lines, self._engine, self.log_file),
+            partial(limit_that_ended, self._engine, self.paths.nodes),
+        )
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:
         """Return a function that takes an event into the journal and passes it on."""
@@ -164,6 +171,9 @@ class Instance:
         said = status and (
             status.generation,
             status.error,
+            status.usage.oom_kills > 0,
+            status.usage.pids_refused > 0,
+            status.usage.throttled,
             *((s.session, s.node, s.generation, s.state) for s in status.sessions),
         )
         changed = self._said.get(path) != said

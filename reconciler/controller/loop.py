@@ -47,13 +47,14 @@ POLL_S = 0.1
 class World:
     """The outside, as functions. `load` is total, `look` raises when it can't see everything.
 
-    `last_lines` is asked for the last words of an instance that ended; it is total, too.
+    `last_lines` is asked for the last words of an instance that ended, `limit` which limit ended it; both are total.
     """
 
     load: Callable[[], Desired]
     look: Callable[[], Observed]
     act: Callable[[Action], None]
     last_lines: Callable[[End], tuple[str, ...]] = lambda _: ()
+    limit: Callable[[End], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,11 @@ class Loop:
         return made
 
     def _read_ends(self, observed: Observed) -> Mapping[str, End]:
-        """Read the last lines of instances that have ended since the last look, once for each end."""
-        ends = [replace(end, lines=self._world.last_lines(end)) for end in new_ends(self._queue.memory, observed)]
+        """Read what explains the ends of instances that have ended since the last look, once for each end."""
+        ends = [
+            replace(end, lines=self._world.last_lines(end), limit=self._world.limit(end))
+            for end in new_ends(self._queue.memory, observed)
+        ]
         self._queue.note_ends(observed, ends)
         return self._queue.memory.ends
 
@@ -198,8 +202,9 @@ class Loop:
         for condition in status.conditions:
             last = before.condition(condition.type) if before else None
             changed = last is None or (last.status, last.reason) != (condition.status, condition.reason)
-            good = (condition.status == "True") == (condition.type != "Degraded")
-            if changed and condition.type in {"Ready", "Degraded", "Accepted"} and not (last is None and not good):
+            good = (condition.status == "True") == (condition.type not in _BAD_WHEN_TRUE)
+            first = last is None and (not good or condition.type in _BITES)
+            if changed and not first and condition.type in {"Ready", "Accepted", *_BAD_WHEN_TRUE}:
                 expected = good or condition.reason in _ON_ITS_WAY
                 name = f"{status.kind.lower()}/{status.name}"
                 text = f"{condition.type}={condition.status} {condition.message}".strip()
@@ -224,6 +229,8 @@ class Loop:
         self._diagnosed = present
 
 
+_BITES = {"Limited", "Throttled"}
+_BAD_WHEN_TRUE = {"Degraded", *_BITES}
 _ON_ITS_WAY = {"Starting", "Initializing", "Building", "Pulling", "Idle", "Suspended"}
 
 

@@ -20,6 +20,7 @@ from reconciler.model.errors import EngineError, NameTakenError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from reconciler.engine.port import Autopsy
     from reconciler.engine.recipe import Recipe
     from reconciler.model.instance import ContainerSpec
     from reconciler.model.manifest import Limits
@@ -74,6 +75,11 @@ class Engine:
         with self._read("list images"):
             listed = self._client.images()
         return containers.images(containers.image(raw) for raw in listed)
+
+    def autopsy(self, container: str) -> Autopsy:
+        """Return what is known of a container that ended, in one call."""
+        with self._read("inspect container"):
+            return containers.autopsy(self._client.inspect_container(container))
 
     def create(self, spec: ContainerSpec) -> None:
         """Create a container; one of ours that is already there is success.

@@ -9,13 +9,14 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 from docker.utils.ports import split_port
 
 from reconciler.contract import labels, names
+from reconciler.engine.port import Autopsy
+from reconciler.model.manifest import Limits
 from reconciler.model.observed import Container, ContainerState, Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.model.instance import ContainerSpec
-    from reconciler.model.manifest import Limits
 
 STOP_TIMEOUT_S = 5
 LOG_FILE_BYTES = "10m"
@@ -99,6 +100,14 @@ def container(raw: dict[str, Any]) -> Container:
         exit_code=int(ended.group(1)) if ended else None,
         networks=_networks(raw),
     )
+
+
+def autopsy(raw: dict[str, Any]) -> Autopsy:
+    """Read an inspect of a container that ended."""
+    host = raw["HostConfig"]
+    memory, pids = host.get("Memory") or 0, host.get("PidsLimit") or 0
+    limits = Limits(memory if 0 < memory < UNLIMITED_BYTES else None, pids=pids if pids > 0 else None)
+    return Autopsy(bool(raw["State"].get("OOMKilled")), limits)
 
 
 def update(limits: Limits, *, as_quota: bool = False) -> dict[str, int]:

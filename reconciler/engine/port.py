@@ -26,6 +26,14 @@ class LogLine:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Autopsy:
+    """What the engine knows of a container that ended. `limits` are those it was held to."""
+
+    out_of_memory: bool
+    limits: Limits
+
+
 class EnginePort(Protocol):
     """What the control plane asks of an engine. Every method may raise `EngineUnavailableError` or `EngineError`."""
 
@@ -38,6 +46,9 @@ class EnginePort(Protocol):
 
     def list_images(self) -> tuple[Image, ...]:
         """Return environment images and tagged images, in one call."""
+
+    def autopsy(self, container: str) -> Autopsy:
+        """Return what is known of a container that ended, in one call."""
 
     def create(self, spec: ContainerSpec) -> None:
         """Create a container; one of ours that is already there is success.

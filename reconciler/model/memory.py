@@ -40,7 +40,7 @@ class Starts:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How an instance ended last, and its last lines.
+    """How an instance ended last, its last lines, and which limit ended it, in words; empty where none did.
 
     `container` is the id of its container, empty for a host process; `run` tells one end from the next: it counts the
     starts before, or is the PID.
@@ -51,6 +51,7 @@ class End:
     run: int
     exit_code: int | None
     lines: tuple[str, ...] = ()
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def new_ends(memory: Memory, observed: Observed) -> Iterator[End]:
     """Yield the ends that are not noted yet, their lines still to be read."""
     for end in _ends(memory, observed):
         noted = memory.ends.get(end.name)
-        if noted is None or replace(noted, lines=()) != end:
+        if noted is None or replace(noted, lines=(), limit="") != end:
             yield end
 
 

@@ -11,12 +11,15 @@ import logging
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type
 
-from reconciler.contract import env, files, lock
+from reconciler.contract import env, files, lock, names
 from reconciler.node import code
+from reconciler.node.doing import Doing, Place
+from reconciler.node.usage import Meter
 from reconciler.node.worker import Worker
 from reconciler.stream.channel import Domain
 from reconciler.stream.errors import StreamError
@@ -79,6 +82,9 @@ class Runtime:
         self._written = files.Status("")
         self._written_at = 0.0
         self._stopping = False
+        self._doing: Optional[Doing] = None
+        # Outside a container the control group is everybody's, and says nothing of this process.
+        self._meter = Meter() if str(setting.directory) == names.CONTAINER_NODE_DIR else None
 
     def run(self) -> int:
         """Serve, and return the exit code."""
@@ -104,6 +110,8 @@ class Runtime:
             self._write_status()
             _log.exception("can't start %s", self._setting.name)
             return EXIT_BROKEN
+        with suppress(OSError):
+            self._doing = Doing(self._setting.directory)
         try:
             while not self._stopping:
                 self._converge(domain, kind)
@@ -125,13 +133,21 @@ class Runtime:
                 worker.stop()
             if not worker.alive:
                 del self._workers[key]
+                if self._doing is not None:
+                    self._doing.free(worker.place)
         for key, served in wanted.items():
             if key not in self._workers:
-                self._workers[key] = Worker(domain, served, kind, self._watch.wake)
+                place = self._place(served.session)
+                self._workers[key] = Worker(domain, served, kind, changed=self._watch.wake, place=place)
                 self._workers[key].start()
         if self._generation != assignments.generation:
             _log.info("generation %s: %d sessions", assignments.generation, len(wanted))
             self._generation = assignments.generation
+
+    def _place(self, session: str) -> Place:
+        if self._doing is None:
+            return Place()
+        return self._doing.place(session)
 
     def _assignments(self) -> Optional[files.Assignments]:
         """Read the assignments; a file that is missing or damaged changes nothing."""
@@ -140,7 +156,8 @@ class Runtime:
 
     def _write_status(self) -> None:
         sessions = tuple(self._workers[key].status() for key in sorted(self._workers))
-        status = files.Status(self._setting.name, self._generation, sessions, self._error)
+        usage = self._meter.read() if self._meter is not None else files.Usage()
+        status = files.Status(self._setting.name, self._generation, sessions, self._error, usage)
         if status == self._written and self._is_in_place(status):
             return
         news = _without_counters(status) != _without_counters(self._written)
@@ -172,4 +189,5 @@ class Runtime:
 
 def _without_counters(status: files.Status) -> Tuple[Any, ...]:
     sessions = tuple((each.session, each.node, each.generation, each.state, each.message) for each in status.sessions)
-    return (status.generation, status.error, sessions)
+    bitten = (status.usage.oom_kills, status.usage.pids_refused > 0, status.usage.throttled)
+    return (status.generation, status.error, sessions, bitten)

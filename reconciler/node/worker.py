@@ -24,6 +24,7 @@ from reconciler.stream.frame import EndOfStream, Error
 from reconciler.stream.inbox import IDLE_LOOK_S
 
 if TYPE_CHECKING:
+    from reconciler.node.doing import Place
     from reconciler.stream.channel import Domain
     from reconciler.stream.subscriber import Arrival
 
@@ -34,8 +35,14 @@ RETRY_MAX_S = 60.0
 class Worker:
     """Serves one session until it is stopped; starts again, with backoff, what fails."""
 
-    def __init__(self, domain: Domain, served: Served, kind: Type[Any], changed: Callable[[], None]) -> None:
-        """Remember what to serve. `changed` is called, from the thread, when the status has changed."""
+    def __init__(
+        self, domain: Domain, served: Served, kind: Type[Any], *, changed: Callable[[], None], place: Place
+    ) -> None:
+        """Remember what to serve. `changed` is called, from the thread, when the status has changed.
+
+        `place` is told what is in hand, for the case that the process is killed.
+        """
+        self.place = place
         self.served = served
         self._domain = domain
         self._kind = kind
@@ -135,6 +142,7 @@ class Worker:
         graph, counts = self._graph, self._counts()
         self._before, self._graph = list(counts), None
         self._over.clear()
+        self.place.idle()
         if graph is not None:
             graph.close()
 
@@ -145,7 +153,9 @@ class Worker:
         """Make a node object for the next stream."""
         params = json.loads(self.served.params) if self.served.params else {}
         calls = Calls(self._kind, params=params, session=self.served.session, log=self._log)
+        self.place.initializing()
         calls.initialize()
+        self.place.idle()
         self._calls, self._used = calls, False
 
     def _end(self) -> None:
@@ -206,6 +216,7 @@ class Worker:
         try:
             if self._calls is None:
                 self._begin()
+            self.place.frame(arrival.header.seq)
             self._used = True
             for output in self._need_calls().process(arrival.frame):
                 if not isinstance(output.frame, EndOfStream):
@@ -219,6 +230,7 @@ class Worker:
         else:
             if self._state == FAILED:
                 self._report(READY)
+        self.place.idle()
         return index
 
     def _fail(self, arrival: Arrival, error: Exception, index: int) -> None:

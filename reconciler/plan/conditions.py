@@ -15,7 +15,7 @@ from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec
 from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
-from reconciler.plan import drift, image, service
+from reconciler.plan import drift, image, limits, service
 from reconciler.plan.backoff import delay_s
 from reconciler.plan.rollout import is_finished
 from reconciler.plan.upkeep import upkeep
@@ -156,7 +156,16 @@ def _served_problem(view: View, name: str | None, node: Node, session: str) -> P
         return ("Starting", "is taking in its assignments")
     if found.state == files.STARTING:
         return ("Initializing", "is initializing")
-    return ("NodeFailed", found.message) if found.state == files.FAILED else None
+    return ("NodeFailed", found.message + _refusal(view, name)) if found.state == files.FAILED else None
+
+
+def _refusal(view: View, name: str | None) -> str:
+    """Return what the limits of a container that runs have to do with a failure of its node."""
+    instance, instance_files = view.wanted.instances.get(name or ""), view.facts.files.get(name or "")
+    if instance is None or instance_files is None or not isinstance(instance.spec, ContainerSpec):
+        return ""
+    usage = instance_files.status.usage if instance_files.status else files.Usage()
+    return limits.refusal(instance.spec.limits, usage)
 
 
 def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | None) -> Problem | None:
@@ -200,6 +209,8 @@ def _ended_problem(view: View, instance: NodeInstance) -> Problem | None:
 
 def _how_it_ended(view: View, name: str) -> str:
     end = view.memory.ends.get(name)
+    if end is not None and end.limit:
+        return end.limit
     exit_code = view.facts.exit_code(name)
     if exit_code is None and end is not None:
         exit_code = end.exit_code
@@ -273,6 +284,10 @@ def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> I
         if lasting and not problem and session.name not in view.placement.waiting:
             problem = _served_problem(view, name, node, session.name)
     yield _condition("Ready", ("False", *problem) if problem else YES, generation)
+    instance, instance_files = view.wanted.instances.get(name), view.facts.files.get(name)
+    if instance is not None and isinstance(instance.spec, ContainerSpec) and view.facts.up(name):
+        usage = instance_files.status.usage if instance_files and instance_files.status else files.Usage()
+        yield from limits.bites(instance.spec.limits, usage, generation)
 
 
 def _pipeline_status(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> ObjectStatus:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from reconciler.contract import labels
 from reconciler.engine import Calls
+from reconciler.engine.port import Autopsy
 from reconciler.model.errors import BuildError, EngineError, EngineUnavailableError, NameTakenError
 from reconciler.model.observed import Container, ContainerState, Image
 
@@ -39,6 +40,7 @@ class Contained:
     exit_code: int | None = None
     started: int = 0
     stopped: int = 0
+    out_of_memory: bool = False
     networks: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -103,6 +105,11 @@ class ModelEngine:
         self._read("list images")
         kept = (image for image in self.images.values() if image.tags or image.env_hash)
         return tuple(sorted(kept, key=lambda image: (image.tags, image.id)))
+
+    def autopsy(self, container: str) -> Autopsy:
+        self._read("inspect container")
+        found = self._found(container)
+        return Autopsy(found.out_of_memory, found.spec.limits)
 
     def create(self, spec: ContainerSpec) -> None:
         with_name = next((c for c in self.containers.values() if c.spec.name == spec.name), None)

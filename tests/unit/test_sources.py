@@ -73,6 +73,8 @@ def test_nothing_else_is_removed(tmp_path: Path, name: str) -> None:
     with pytest.raises(SourceError, match="no snapshot"):
         sources.remove(name, sources=tmp_path)
     assert (tmp_path / "mine").is_dir()
+
+
 def test_link_to_a_file_counts_as_the_file_and_must_not_lead_out(code: Path, tmp_path: Path) -> None:
     (code / "twin.py").symlink_to("speech.py")
     before = sources.digest(code)
