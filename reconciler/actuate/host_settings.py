@@ -27,6 +27,15 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_pr
 
 SYSTEM_FILES = (Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"))
 
+_UV_VARIABLES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "retries": "UV_HTTP_RETRIES",
+    "proxy": "ALL_PROXY",
+}
+
 _LOCATIONS = {"index-url", "extra-index-url", "find-links"}
 
 
@@ -66,12 +75,26 @@ def tools(settings: HostSettings, directory: str) -> tuple[tuple[str, bytes], ..
         apt += f'Acquire::https::CaInfo "{bundle}";\n'
         lines += [f"export {name}={bundle}" for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")]
     lines += [f"export PIP_CONFIG_FILE={directory}/pip.conf", f"export APT_CONFIG={directory}/apt.conf"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in for_uv(settings.pip)]
     return (
         *files,
         (f"{directory}/pip.conf", f"[global]\n{pip}".encode()),
         (f"{directory}/apt.conf", apt.encode()),
         (f"{directory}/settings.sh", ("\n".join(lines) + "\n").encode()),
     )
+
+
+def for_uv(pip: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return pip's settings as variables of uv, which reads none of pip's. Source: uv 0.13, "Environment variables".
+
+    pip takes the best version of all its indexes, so uv is told to do the same where there is more than one.
+    """
+    found = [(name, pip[key]) for key, name in _UV_VARIABLES.items() if key in pip]
+    if "find-links" in pip:
+        found.append(("UV_FIND_LINKS", ",".join(pip["find-links"].split())))
+    if "extra-index-url" in pip:
+        found.append(("UV_INDEX_STRATEGY", "unsafe-best-match"))
+    return tuple(sorted(found))
 
 
 def _pip_files(environ: Mapping[str, str]) -> Iterable[Path]:

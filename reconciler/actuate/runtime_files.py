@@ -27,6 +27,19 @@ def runtime_files() -> tuple[tuple[str, bytes], ...]:
 
 
 @functools.cache
+def resolver() -> Path | None:
+    """Return the uv of this installation, which is handed to builds; None where there is none for this machine."""
+    try:
+        from uv import find_uv_bin  # noqa: PLC0415 - only a build needs it
+    except ImportError:
+        return None
+    try:
+        return Path(find_uv_bin())
+    except FileNotFoundError:
+        return None
+
+
+@functools.cache
 def runtime_version() -> str:
     """Return the runtime's version. One under development names no fixed content, so a digest of its files is added."""
     if not RUNTIME_VERSION.endswith(DEVELOPMENT):

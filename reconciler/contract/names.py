@@ -43,6 +43,16 @@ def env_image(env_hash: str) -> str:
     return f"{ENV_REPOSITORY}:{short(env_hash)}"
 
 
+def build_container(instance: str, env_hash: str) -> str:
+    """Name the container in which an environment image is being built."""
+    return f"rc-{instance}-build-{short(env_hash)}"
+
+
+def cache_volume(instance: str) -> str:
+    """Name the volume that keeps what an instance's builds have downloaded and compiled."""
+    return f"rc-{instance}-cache"
+
+
 def input_channel(session: str, node: str, port: str = "") -> str:
     """Name the channel on which a session's own program feeds a node."""
     return _channel(session, node, "input", port)

@@ -115,6 +115,7 @@ class Instance:
             act,
             partial(last_lines, self._engine, self.log_file),
             partial(limit_that_ended, self._engine, self.paths.nodes),
+            self._engine.end_builds,
         )
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -189,8 +190,9 @@ class Instance:
         return (held, held == self._leases_seen, self._processes.lasting())
 
     def forget(self) -> None:
-        """Remove the instance's own directories, after all that it owned is gone."""
+        """Remove the instance's own directories and its cache of downloads, after all that it owned is gone."""
         self._shm.forget()
+        self._engine.forget_cache(names.cache_volume(self.site.instance))
         shutil.rmtree(self.paths.runtime, ignore_errors=True)
         for path in (self.paths.manifests, self.paths.sources, self.paths.logs):
             shutil.rmtree(path, ignore_errors=True)

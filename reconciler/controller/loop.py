@@ -48,6 +48,7 @@ class World:
     """The outside, as functions. `load` is total, `look` raises when it can't see everything.
 
     `last_lines` is asked for the last words of an instance that ended, `limit` which limit ended it; both are total.
+    `end_builds` cuts off the builds under way when the loop is closed.
     """
 
     load: Callable[[], Desired]
@@ -55,6 +56,7 @@ class World:
     act: Callable[[Action], None]
     last_lines: Callable[[End], tuple[str, ...]] = lambda _: ()
     limit: Callable[[End], str] = lambda _: ""
+    end_builds: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,8 @@ class Loop:
         self._wake.set()
 
     def close(self) -> None:
-        """Wait for actions under way."""
-        self._queue.close()
+        """Wait for actions under way. Builds are cut off."""
+        self._queue.close(self._world.end_builds)
 
     def run(self) -> None:
         """Converge until `stop`."""

@@ -1,13 +1,15 @@
 """Actions under way: a bounded pool, and a smaller one for builds, so that a slow build holds up nothing else.
 
 Rule: an outcome is put into the memory before anybody is woken, so the next pass knows of it. Builds run in daemon
-threads, since nobody who asks a controller to end wants to wait for one.
+threads and are cut off at the end, since nobody who asks a controller to end wants to wait for one.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from reconciler.model.action import BuildImage, PullImage
@@ -27,6 +29,9 @@ WORKERS = 4
 
 BUILDERS = 2
 
+CUT_OFF_S = 10.0
+"""How long builds that were cut off may take to clean up."""
+
 
 class Queue:
     """Runs steps and keeps the memory. `done` is called after each, in the thread that ran it."""
@@ -45,6 +50,7 @@ class Queue:
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="act")
         self._builders = threading.BoundedSemaphore(BUILDERS)
+        self._building: dict[str, threading.Thread] = {}
 
     @property
     def memory(self) -> Memory:
@@ -69,17 +75,33 @@ class Queue:
         with self._lock:
             self._memory = begin(self._memory, step)
         if isinstance(step.action, BuildImage | PullImage):
-            threading.Thread(target=self._build, args=(step,), daemon=True, name=f"build-{step.object}").start()
+            thread = threading.Thread(target=self._build, args=(step,), daemon=True, name=f"build-{step.object}")
+            self._building[step.object] = thread
+            thread.start()
         else:
             self._workers.submit(self._run, step)
 
-    def close(self) -> None:
-        """Wait for what is under way and take nothing more. A build is cut off: the next controller cleans up."""
+    def close(self, end_builds: Callable[[], None] = lambda: None) -> None:
+        """Wait for what is under way and take nothing more.
+
+        Builds are cut off, and have a while to clean up after themselves; what they leave all the same, the next
+        controller does.
+        """
         self._workers.shutdown(wait=True, cancel_futures=True)
+        if not self._building:
+            return
+        with suppress(ReconcilerError):
+            end_builds()
+        until_s = time.monotonic() + CUT_OFF_S
+        for thread in tuple(self._building.values()):
+            thread.join(max(until_s - time.monotonic(), 0))
 
     def _build(self, step: Step) -> None:
-        with self._builders:
-            self._run(step)
+        try:
+            with self._builders:
+                self._run(step)
+        finally:
+            self._building.pop(step.object, None)
 
     def _run(self, step: Step) -> None:
         outcome = Outcome()

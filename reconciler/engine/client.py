@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import docker
@@ -15,6 +15,7 @@ from reconciler.engine import containers, streams
 from reconciler.engine.build import build
 from reconciler.engine.calls import Calls
 from reconciler.engine.errors import CONFLICT, DEFAULT_SOCKET, NOT_FOUND, refused, status_of, translated
+from reconciler.engine.stage import Workplaces
 from reconciler.model.errors import EngineError, NameTakenError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Engine:
     def __init__(self, client: docker.APIClient) -> None:
         self._client = client
         self._calls = Calls()
+        self._workplaces = Workplaces()
 
     @classmethod
     def connect(cls, *, timeout_s: float = 30.0) -> Self:
@@ -208,7 +210,19 @@ class Engine:
             BuildError: if a stage fails; it names the step and holds the last lines of its output.
         """
         with self._write(f"build {recipe.tag}"):
-            build(self._client, recipe, say)
+            build(self._client, recipe, self._workplaces, say)
+
+    def end_builds(self) -> None:
+        """Cut off the builds under way, for good: each ends with an error and leaves nothing half-made."""
+        with self._write("end builds"):
+            for container in self._workplaces.close():
+                with suppress(APIError):
+                    self._client.kill(container)
+
+    def forget_cache(self, volume: str) -> None:
+        """Remove an instance's cache of downloads; one that is gone is success."""
+        with self._write(f"remove volume {volume}"), _gone_is_success():
+            self._client.remove_volume(volume)
 
     def remove_image(self, image: str) -> None:
         """Remove an image by id, unforced; one that is gone is success."""

@@ -88,6 +88,12 @@ class EnginePort(Protocol):
             BuildError: if a stage fails; it names the step and holds the last lines of its output.
         """
 
+    def end_builds(self) -> None:
+        """Cut off the builds under way, for good: each ends with an error and leaves nothing half-made."""
+
+    def forget_cache(self, volume: str) -> None:
+        """Remove an instance's cache of downloads; one that is gone is success."""
+
     def remove_image(self, image: str) -> None:
         """Remove an image by id, unforced; one that is gone is success."""
 

@@ -9,7 +9,10 @@ from reconciler.model.manifest import Limits, Pairs, Volume
 
 @dataclass(frozen=True, slots=True)
 class EnvImage:
-    """An environment image: everything its build needs and nothing else."""
+    """An environment image: everything its build needs and nothing else.
+
+    `resolved` are the exact versions of a lock, dependencies included; where there are some, they are installed.
+    """
 
     tag: str
     env_hash: str
@@ -19,6 +22,7 @@ class EnvImage:
     system_dependencies: tuple[str, ...]
     python_packages: tuple[str, ...]
     runtime_version: str
+    resolved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from reconciler.contract.files import Endpoints
 from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec
+from reconciler.model.remedy import remedy
 from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
 from reconciler.plan import drift, image, limits, service
 from reconciler.plan.backoff import delay_s
@@ -156,7 +157,8 @@ def _served_problem(view: View, name: str | None, node: Node, session: str) -> P
         return ("Starting", "is taking in its assignments")
     if found.state == files.STARTING:
         return ("Initializing", "is initializing")
-    return ("NodeFailed", found.message + _refusal(view, name)) if found.state == files.FAILED else None
+    failed = found.state == files.FAILED
+    return ("NodeFailed", _advised(found.message) + _refusal(view, name)) if failed else None
 
 
 def _refusal(view: View, name: str | None) -> str:
@@ -229,7 +231,13 @@ def _last_words(view: View, name: str) -> str:
     status = instance_files.status if instance_files else None
     end = view.memory.ends.get(name)
     said = status.error if status and status.error else " | ".join(end.lines if end else ())
-    return f" ({said})" if said else ""
+    return f" ({_advised(said)})" if said else ""
+
+
+def _advised(said: str) -> str:
+    """Return what a node said of its failure, with what to do about it where that is known."""
+    advice = remedy([said])
+    return f"{said}; {advice}" if advice else said
 
 
 def _image_problem(view: View, pipeline: Pipeline, node: Node) -> Problem | None:

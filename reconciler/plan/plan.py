@@ -52,12 +52,13 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     view = conditions.View(desired, facts, wanted, placement, memory, patience)
     pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
     pruned += prune.restart_silent(wanted.instances, facts, memory.silent_since_s, now_s=now_s)
-    pruned += prune.prune_builds(facts, building=any(busy.startswith("image/") for busy in memory.in_flight))
+    wished = {instance.image.env_hash for instance in wanted.instances.values() if instance.image}
+    building = any(busy.startswith("image/") for busy in memory.in_flight)
+    pruned += prune.prune_builds(facts, building=building, wished=wished if desired.complete else None)
     if desired.complete:
         copying = any(busy.startswith("source/") for busy in memory.in_flight)
         pruned += prune.prune_sources(facts, wanted=wanted.instances, pipelines=desired.pipelines, copying=copying)
     if desired.complete and not desired.keep_images:
-        wished = {instance.image.env_hash for instance in wanted.instances.values() if instance.image}
         pruned += prune.prune_images(facts, keep=wished)
     found = [*pruned, *rollout(wanted, placement, facts), *conditions.endpoint_steps(view)]
     steps, blocked = patience.sift(_first_of_each(found, memory))

@@ -128,10 +128,17 @@ def prune_sources(
     return old[: max(LEAST_PER_PASS, len(old) // SHARE_PER_PASS)]
 
 
-def prune_builds(facts: Facts, *, building: bool) -> list[Step]:
-    """Return the steps that take away containers of builds that were cut off: there are some, and nobody builds."""
+def prune_builds(facts: Facts, *, building: bool, wished: set[str] | None) -> list[Step]:
+    """Return the steps that end builds: those that were cut off, as nobody builds, and those nobody wants any more.
+
+    `wished` are the environment hashes that are wanted; None means that it is not known whether that is all.
+    """
+    named = None if wished is None else {names.build_container(facts.site.instance, hashed) for hashed in wished}
     left = [container for container in facts.observed.containers if container.kind == "build"]
-    return [] if building else [step for found in left for step in _end(found, cause="its build was cut off")]
+    if not building:
+        return [step for found in left for step in _end(found, cause="its build was cut off")]
+    unwanted = [found for found in left if named is not None and found.name not in named]
+    return [step for found in unwanted for step in _end(found, cause="nobody wants what it builds any more")]
 
 
 def _dead(facts: Facts, keep: set[str]) -> Iterator[Step]:

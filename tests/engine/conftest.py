@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import engine as door
-from reconciler.contract import labels
 from tests.support import drifting
 from tests.support.engine import client as past_our_door
 from tests.support.place import Place
+from tests.support.workshop import tidied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,12 +52,7 @@ def instance(engine: Engine) -> Iterator[str]:
     """An instance's name; what carries its label on the engine is removed afterwards."""
     name = f"test-{secrets.token_hex(3)}"
     yield name
-    client = engine.client
-    mine = {"label": f"{labels.INSTANCE}={name}"}
-    for container in client.containers(all=True, filters=mine):
-        client.remove_container(container["Id"], v=True, force=True)
-    for image in client.images(filters=mine):
-        client.remove_image(image["Id"], force=True)
+    tidied(engine, name)
 
 
 @pytest.fixture(params=["3.11"])

@@ -59,6 +59,7 @@ SETTLED = rest(desire(ECHO))
 NAME = SETTLED.containers[0].name
 LIMITS = Limits(64_000_000, 333_333_333, 64)
 LIMITED = chain("echo", docker_node("echo", limits=LIMITS))
+NO_LIBRARY = "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
 CONTAINER = f"container/{NAME}"
 HOST = chain("host", host_node("echo"))
 HOST_NAME = rest(desire(HOST)).processes[0].name
@@ -194,6 +195,16 @@ CASES: dict[str, Callable[[], Case]] = {
         ),
         Memory(starts={CONTAINER: Starts(1, 50.0)}),
     ),
+    "library_missing": lambda: (
+        desire(ECHO),
+        _dropped(
+            _with_first(SETTLED, state="exited", exit_code=1),
+            node_files=tuple(
+                replace(f, alive=False, status=Status(f.name, error=NO_LIBRARY)) for f in SETTLED.node_files
+            ),
+        ),
+        Memory(starts={CONTAINER: Starts(1, 50.0)}),
+    ),
     "build_failed": lambda: (
         desire(voice(python_packages=("nonsense==9",))),
         BARE,
@@ -282,8 +293,13 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "build_goes_on": lambda: (
         desire(ECHO),
-        replace(BARE, containers=(Container("b1", "rc-build-x", "running", "i", "build"),)),
+        replace(BARE, containers=(Container("b1", f"rc-test-build-{_tag('3.11')[-12:]}", "running", "i", "build"),)),
         Memory(in_flight=frozenset({f"image/{_tag('3.11')}"})),
+    ),
+    "build_unwanted": lambda: (
+        desire(ECHO),
+        replace(BARE, containers=(Container("b1", "rc-test-build-000000000000", "running", "i", "build"),)),
+        Memory(in_flight=frozenset({"image/reconciler/env:000000000000"})),
     ),
     "name_taken": lambda: (
         desire(ECHO),

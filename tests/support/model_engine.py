@@ -225,6 +225,12 @@ class ModelEngine:
 
         self._write("build", effect)
 
+    def end_builds(self) -> None:
+        """A build of the model takes no time."""
+
+    def forget_cache(self, volume: str) -> None:
+        """The model keeps no downloads."""
+
     def remove_image(self, image: str) -> None:
         def effect() -> None:
             if any(container.image_id == image for container in self.containers.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from reconciler.model.observed import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from reconciler.engine.recipe import Stage
 
 SITE = Site("test-unit", 0, 0, "python", "/n/nodes", "/s", "/l", "/n/iox2", "p_", "1", "1")
 IMAGE = EnvImage("reconciler/env:1", "1" * 64, "python:3.11-slim", "sha256:b", "3.11", ("libx",), ("a==1",), "1")
@@ -88,24 +91,70 @@ def test_settings_are_handed_over_as_tools_that_refer_to_each_other() -> None:
 
 
 def test_stage_is_reused_whatever_the_host_s_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = image.recipe(IMAGE, SITE).stages[0]
+    _, *before, _ = image.recipe(IMAGE, SITE).stages
     monkeypatch.setenv("PIP_INDEX_URL", "https://127.0.0.3/simple")
-    after = image.recipe(IMAGE, SITE).stages[0]
-    assert before.key == after.key
-    assert before.tools != after.tools
+    _, *after, _ = image.recipe(IMAGE, SITE).stages
+    assert [stage.title for stage in before] == ["system packages", "packages for Python 3.11"]
+    for one, other in zip(before, after, strict=True):
+        assert one.key
+        assert one.key == other.key
+        assert one.tools != other.tools
+
+
+def test_one_more_python_package_leaves_the_system_packages() -> None:
+    before = image.recipe(IMAGE, SITE).stages
+    after = image.recipe(replace(IMAGE, python_packages=("a==1", "b==2")), SITE).stages
+    assert before[1].key == after[1].key
+    assert before[2].key != after[2].key
+
+
+def test_a_version_of_python_that_the_base_does_not_hold_finds_no_stage_of_another() -> None:
+    keys = [
+        {stage.key for stage in image.recipe(replace(IMAGE, python_version=version), SITE).stages if stage.key}
+        for version in ("3.11", "3.12")
+    ]
+    assert not keys[0] & keys[1]
+
+
+def test_uv_is_told_what_pip_is_told() -> None:
+    pip = {
+        "index-url": "https://127.0.0.1/simple",
+        "extra-index-url": "https://127.0.0.2/a https://127.0.0.2/b",
+        "find-links": "https://127.0.0.3/x https://127.0.0.3/y",
+        "trusted-host": "one.example two.example",
+        "timeout": "7",
+        "retries": "2",
+        "proxy": "http://127.0.0.4:1",
+    }
+    assert dict(settings.for_uv(pip)) == {
+        "UV_DEFAULT_INDEX": "https://127.0.0.1/simple",
+        "UV_INDEX": "https://127.0.0.2/a https://127.0.0.2/b",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_FIND_LINKS": "https://127.0.0.3/x,https://127.0.0.3/y",
+        "UV_INSECURE_HOST": "one.example two.example",
+        "UV_HTTP_TIMEOUT": "7",
+        "UV_HTTP_RETRIES": "2",
+        "ALL_PROXY": "http://127.0.0.4:1",
+    }
 
 
 def test_everything_that_is_handed_over_lies_in_the_directory_that_goes() -> None:
     for stage in image.recipe(IMAGE, SITE).stages:
         assert all(path.startswith(f"{stage.tools_dir}/") for path, _ in stage.tools)
-        script = dict(stage.tools)[stage.command[-1]].decode()
+        script = _script(stage)
         assert script.splitlines()[-1] == f"rm -rf {stage.tools_dir}"
         assert not any(path.startswith(f"{stage.tools_dir}/") for path, _ in stage.files)
 
 
+def _script(stage: Stage) -> str:
+    content = dict(stage.tools)[stage.command[-1]]
+    assert isinstance(content, bytes)
+    return content.decode()
+
+
 def test_user_s_words_reach_the_shell_quoted() -> None:
-    wicked = EnvImage("t", "1" * 64, "b;rm -rf /", "sha256:b", "3.11", ("x; rm -rf /",), (), "1")
-    stage = image.recipe(wicked, SITE).stages[0]
-    script = dict(stage.tools)[stage.command[-1]].decode()
-    assert "-- 'x; rm -rf /'" in script
-    assert "image 'b;rm -rf /'" in script
+    wicked = EnvImage("t", "1" * 64, "b;rm -rf /", "sha256:b", "3.11", ("x; rm -rf /",), ("p; rm -rf /",), "1")
+    check, system, packages, _ = (_script(stage) for stage in image.recipe(wicked, SITE).stages)
+    assert "image 'b;rm -rf /'" in check
+    assert "-- 'x; rm -rf /'" in system
+    assert "numpy p; rm -rf /'" in packages

@@ -10,7 +10,7 @@ class CancellableStream:
     def close(self) -> None: ...
 
 class Mount(dict[str, Any]):
-    def __init__(self, target: str, source: str, type: str = ..., read_only: bool = ...) -> None: ...  # noqa: A002
+    def __init__(self, target: str, source: str, type: str = ..., read_only: bool = ..., labels: dict[str, str] | None = ...) -> None: ...  # noqa: A002
 
 class LogConfig(dict[str, Any]):
     def __init__(self, *, type: str, config: dict[str, str]) -> None: ...  # noqa: A002
