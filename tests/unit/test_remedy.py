@@ -60,7 +60,7 @@ def test_what_is_missing_is_named_with_the_package_that_has_it(line: str, packag
         ("E: Unable to locate package libnothing", "whether Debian has libnothing"),
         ("  cause: invalid peer certificate: UnknownIssuer", "PIP_CERT or SSL_CERT_FILE"),
         ("  cause: dns error", "https_proxy or PIP_INDEX_URL"),
-        ("W: Failed to fetch http://x  Temporary failure resolving 'x'", "https_proxy or PIP_INDEX_URL"),
+        ("W: Failed to fetch x  Temporary failure resolving 'x'", "https_proxy or PIP_INDEX_URL"),
         (GCC.format("acme/none.h"), "find the Debian package that has acme/none.h"),
     ],
 )
