@@ -60,7 +60,7 @@ def resolution(image: EnvImage, site: Site) -> Recipe:
         kept=False,
     )
     return Recipe(
-        tag="",
+        tag=image.tag,
         name=_build_name(image, site),
         base=image.base_id,
         stages=(stage,),

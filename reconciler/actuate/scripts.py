@@ -161,6 +161,7 @@ def resolve(requirements: str) -> str:
 step resolve {shlex.quote(_words(requirements))}
 $uv pip compile --quiet --no-header --no-annotate --python "$python" {TOOLS}/requirements.txt >{TOOLS}/resolved
 echo "{RESOLVED_FROM}"
+python -c 'import sysconfig; print(sysconfig.get_platform())'
 cat {TOOLS}/resolved
 echo "{RESOLVED_TO}\""""
 

@@ -1,4 +1,4 @@
-"""`reconcile images ls|build|prune`: environment images without anything else."""
+"""`reconcile images ls|build|lock|prune`: environment images without anything else."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ ROUNDS = 5
 
 
 def run(options: Namespace) -> int:
-    """List, build what manifests ask for, or remove what neither they nor a container need."""
+    """List, build what manifests ask for, write down its exact versions, or remove what nobody needs."""
     match options.verb:
         case "ls":
             return _list(options)
         case "build":
             return _do(options, (PullImage, BuildImage))
+        case "lock":
+            from reconciler.cli import locking  # noqa: PLC0415 - brings what the others don't need
+
+            return locking.run(options)
         case _:
             return _do(options, (RemoveImage,))
 

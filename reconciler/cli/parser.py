@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _stream_commands(commands)
     _command(commands, "doctor", "say what of this machine would keep pipelines from running")
     images = _command(commands, "images", "list, build or prune environment images")
-    images.add_argument("verb", choices=("ls", "build", "prune"))
+    images.add_argument("verb", choices=("ls", "build", "lock", "prune"))
     down = _command(commands, "down", "remove all that this instance owns")
     down.add_argument("--images", action="store_true", help="its environment images too")
     down.add_argument("--timeout", type=_positive, default=argparse.SUPPRESS, metavar="S", help="seconds at most (600)")

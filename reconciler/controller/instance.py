@@ -62,13 +62,13 @@ def site_of(paths: Paths) -> Site:
 class Instance:
     """One instance with its doors open. Close it, or use it as a context manager."""
 
-    def __init__(self, paths: Paths, manifests: Path | None, *, allow_empty: bool = False) -> None:
+    def __init__(self, paths: Paths, manifests: Path | None, *, allow_empty: bool = False, locked: bool = True) -> None:
         self.paths = paths
         self.site = site_of(paths)
         self._engine = connect()
         self._processes = HostProcesses()
         self._shm = Shm(self.site.shm_root, self.site.shm_prefix)
-        self._loader = Loader(paths, manifests, allow_empty=allow_empty)
+        self._loader = Loader(paths, manifests, allow_empty=allow_empty, locked=locked)
         self._manifests = manifests
         self._journal: Journal | None = None
         self._running: dict[str, tuple[str, ...]] = {}

@@ -52,8 +52,8 @@ class Stage:
 class Recipe:
     """An image to make: base image id, stages, and what the last commit says of it.
 
-    `cache` is the volume for downloads, `aliases` are further tags. Without a tag nothing is left: the stages are run
-    for what they say.
+    `cache` is the volume for downloads, `aliases` are further tags. Where no stage is kept, nothing is named `tag`: the
+    stages are run for what they say.
     """
 
     tag: str

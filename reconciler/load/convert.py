@@ -108,6 +108,7 @@ def _docker(docker: written.Docker) -> Docker:
         open_files=docker.resource_limits.open_files,
         env_from=tuple(SecretFile(each.file) for each in docker.env_from),
         secrets=tuple(SecretFile(each.file, each.name) for each in docker.secrets),
+        pull_policy=docker.pull_policy,
     )
 
 

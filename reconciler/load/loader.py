@@ -39,7 +39,7 @@ class Loader:
     `allowed` are places of the host's own that manifests may name, besides those that `paths` allows.
 
     Without `paths` there are neither leases nor last good versions. Without `manifests` the last good versions are all
-    there is.
+    there is. Without `locked`, locks beside manifests are passed over.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Loader:
         *,
         allow_empty: bool = False,
         allowed: tuple[str, ...] = (),
+        locked: bool = True,
     ) -> None:
         self._manifests = manifests
         # Not resolved: a link that is swapped stays the same place.
@@ -57,7 +58,8 @@ class Loader:
         self._leases = paths.sessions if paths else None
         self._store = Store(paths.manifests) if paths else None
         self._reader = Reader()
-        self._resolver = Resolver(Host(paths, allowed=allowed, engine=os.environ.get("DOCKER_HOST", "")))
+        host = Host(paths, allowed=allowed, engine=os.environ.get("DOCKER_HOST", ""))
+        self._resolver = Resolver(host, locked=locked)
         self._stored: Known | None = None
         self._known: dict[str, Entry] = {}
         self._seen = (0, 0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.load.host import Outside, with_digests
+from reconciler.load.locks import AGAIN, SUFFIX, Locks, environment_of
 from reconciler.load.sources import Sources
 from reconciler.load.tree import Problem
 from reconciler.load.words import instead
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
     from reconciler.load.draft import NodePlace, PipelineDraft
     from reconciler.load.host import Host
+    from reconciler.load.locks import Lock
     from reconciler.load.reading import Said
     from reconciler.load.store import Entry
 
-    _Found = tuple[tuple[tuple[Source | Problem, Outside], ...], ...]
+    _Found = tuple[Lock | None, tuple[tuple[tuple[Source | Problem, Outside], ...], ...]]
 
 DEFAULT_SOURCE = "nodes"
 GENERATION_FORM = 1
@@ -42,12 +44,16 @@ class Resolved:
 
 
 class Resolver:
-    """Looks up what drafts refer to. A file whose draft and sources are as before is what it was before."""
+    """Looks up what drafts refer to. A file whose draft and sources are as before is what it was before.
 
-    def __init__(self, host: Host) -> None:
+    Without `locked`, locks are passed over: who writes them must not need them.
+    """
+
+    def __init__(self, host: Host, *, locked: bool = True) -> None:
         self._host = host
         self._root = ""
         self._sources = Sources()
+        self._locks = Locks() if locked else None
         self._looks: dict[str, tuple[_Found, Resolved]] = {}
 
     def resolve(self, files: Iterable[Said], known: Mapping[str, Entry], *, root: str) -> list[Resolved]:
@@ -66,7 +72,8 @@ class Resolver:
     def _resolve(self, said: Said, before: tuple[_Found, Resolved] | None) -> Resolved:
         if said.draft.problems:
             return Resolved(said, problems=said.draft.problems)
-        found = tuple(self._found(said, draft) for draft in said.draft.pipelines)
+        lock = self._locks.beside(said.found.real) if self._locks and said.draft.pipelines else None
+        found = (lock, tuple(self._found(said, draft) for draft in said.draft.pipelines))
         same = before is not None and before[0] == found and before[1].said is said
         resolved = before[1] if before is not None and same else _made(said, found)
         self._looks[said.found.key] = (found, resolved)
@@ -91,12 +98,14 @@ class Resolver:
 def _made(said: Said, found: _Found) -> Resolved:
     problems: list[Problem] = []
     pipelines: list[Pipeline] = []
-    for draft, nodes in zip(said.draft.pipelines, found, strict=True):
+    lock, looked = found
+    for draft, nodes in zip(said.draft.pipelines, looked, strict=True):
         wrong = [source for source, _ in nodes if isinstance(source, Problem)]
         wrong += [problem for _, outside in nodes for problem in outside.problems]
+        wrong += _stale(said, draft, lock) if lock else ()
         problems.extend(replace(each, document=_document(said, draft)) for each in wrong)
         if not wrong:
-            pipelines.append(_pipeline(said, draft, [(s, o) for s, o in nodes if isinstance(s, Source)]))
+            pipelines.append(_pipeline(said, draft, [(s, o) for s, o in nodes if isinstance(s, Source)], lock))
     if problems:
         return Resolved(said, problems=tuple(problems))
     sessions = tuple(
@@ -106,12 +115,34 @@ def _made(said: Said, found: _Found) -> Resolved:
     return Resolved(said, tuple(pipelines), sessions)
 
 
-def _pipeline(said: Said, draft: PipelineDraft, found: Sequence[tuple[Source, Outside]]) -> Pipeline:
+def _stale(said: Said, draft: PipelineDraft, lock: Lock) -> list[Problem]:
+    """Return what of a pipeline is not in the lock that lies beside its file."""
+    name = os.path.split(said.found.shown)[1] + SUFFIX
+    if lock.why:
+        return [Problem(1, 1, f"{name} {lock.why}")]
+    pairs = zip(draft.pipeline.nodes, draft.places, strict=True)
+    return [
+        Problem(
+            place.type_line, place.type_column, f'{name} is stale: it lacks what node "{node.id}" asks for; {AGAIN}'
+        )
+        for node, place in pairs
+        if node.docker is not None and environment_of(node.docker) not in lock.resolved
+    ]
+
+
+def _pipeline(said: Said, draft: PipelineDraft, found: Sequence[tuple[Source, Outside]], lock: Lock | None) -> Pipeline:
     base = os.path.split(said.found.real)[0]
     pairs = zip(draft.pipeline.nodes, found, strict=True)
-    nodes = tuple(_absolute(replace(node, source=source), outside, base) for node, (source, outside) in pairs)
+    absolute = (_absolute(replace(node, source=source), outside, base) for node, (source, outside) in pairs)
+    nodes = tuple(_locked(node, lock) for node in absolute)
     pipeline = replace(draft.pipeline, nodes=nodes, origin=replace(draft.pipeline.origin, path=said.found.shown))
     return replace(pipeline, generation=generation(pipeline))
+
+
+def _locked(node: Node, lock: Lock | None) -> Node:
+    if lock is None or node.docker is None:
+        return node
+    return replace(node, docker=replace(node.docker, resolved=lock.resolved[environment_of(node.docker)]))
 
 
 def source_dirs(said: Said) -> set[str]:

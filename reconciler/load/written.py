@@ -155,6 +155,11 @@ class Docker(_Part):
         description="Image to build on, instead of the standard one of this Python version.",
         examples=["registry.example/audio:2"],
     )
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent",
+        description="When the base image is pulled: again and again (its tag may move), if it is not there, or not at "
+        "all.",
+    )
     env: dict[Annotated[str, StringConstraints(pattern=ENV_NAME)], AsText] = Field(
         {}, description="Environment variables.", examples=[{"LOG_LEVEL": "info"}]
     )

@@ -12,6 +12,7 @@ Activation = Literal["Always", "OnDemand"]
 Delivery = Literal["reliable", "latest"]
 RestartPolicy = Literal["Always", "OnFailure", "Never"]
 Isolation = Literal["Host", "Private"]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 Pairs = tuple[tuple[str, str], ...]
 """A mapping as sorted pairs, so that values stay hashable and their order says nothing."""
@@ -64,7 +65,8 @@ class Docker:
     """The environment a node asks for. Package tuples keep the order written, since pip and apt see it.
 
     `gpus` counts any, `ALL_GPUS` is all there are, `gpu_ids` are chosen ones. `secrets` become files of their names,
-    `env_from` variables, of which a later file's win.
+    `env_from` variables, of which a later file's win. `resolved` are the exact versions that a lock beside the manifest
+    has for it, `()` where there is no lock.
     """
 
     python_version: str
@@ -82,6 +84,8 @@ class Docker:
     open_files: int | None = None
     env_from: tuple[SecretFile, ...] = ()
     secrets: tuple[SecretFile, ...] = ()
+    resolved: tuple[str, ...] = ()
+    pull_policy: PullPolicy = "IfNotPresent"
 
 
 @dataclass(frozen=True, slots=True)

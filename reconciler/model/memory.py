@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reconciler.model.action import RestartContainer, StartContainer, StartProcess, Step
+from reconciler.model.action import PullImage, RestartContainer, StartContainer, StartProcess, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 HEALTHY_AFTER_S = 600.0
 """An object that went well for this long is forgiven its earlier failures."""
+
+
+KEEP_PULLS_S = 86_400.0
+"""How long it is known when an image was pulled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Memory:
     last_session_s: Mapping[str, float] = field(default_factory=dict)
     silent_since_s: Mapping[str, float] = field(default_factory=dict)
     """Since when an instance runs and its runtime gives no sign of life, by the instance's name."""
+    pulled_s: Mapping[str, float] = field(default_factory=dict)
+    """When an image was last pulled, by its reference."""
     ends: Mapping[str, End] = field(default_factory=dict)
     """How an instance ended last, by its name."""
 
@@ -100,7 +106,17 @@ def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> M
         lately = last is not None and now_s - last.at_s < HEALTHY_AFTER_S
         starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s, last.total + 1 if last else 1)
     in_flight = memory.in_flight - {step.object}
-    return replace(memory, failures=failures, starts=starts, in_flight=in_flight, silent_since_s=silent)
+    memory = replace(memory, failures=failures, starts=starts, in_flight=in_flight, silent_since_s=silent)
+    return memory if outcome.reason else note_pull(memory, step, now_s=now_s)
+
+
+def note_pull(memory: Memory, step: Step, *, now_s: float) -> Memory:
+    """Note when an image was pulled, if that is what a step has done."""
+    match step.action:
+        case PullImage(reference=reference):
+            return replace(memory, pulled_s={**memory.pulled_s, reference: now_s})
+        case _:
+            return memory
 
 
 def see_signs_of_life(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
@@ -140,6 +156,7 @@ def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
     oldest_s = now_s - HEALTHY_AFTER_S
     return replace(
         memory,
+        pulled_s={key: at_s for key, at_s in memory.pulled_s.items() if now_s - at_s < KEEP_PULLS_S},
         failures={key: failure for key, failure in memory.failures.items() if failure.at_s > oldest_s},
         starts={key: last for key, last in memory.starts.items() if last.at_s > oldest_s or key in there},
     )

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from reconciler.model.manifest import Limits
 
 BASE_MISSING = "base image is not on the engine"
+BASE_MAY_HAVE_MOVED = "its tag may have moved, and pullPolicy is Always"
 IMAGE_MISSING = "environment image is missing"
 SOURCE_MISSING = "source snapshot is missing"
 ASSIGNMENTS_MISSING = "assignments are missing"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.contract import labels
 from reconciler.contract.files import READY, SessionStatus, Status
 from reconciler.model import action
-from reconciler.model.memory import Memory, see_sessions
+from reconciler.model.memory import Memory, note_pull, see_sessions
 from reconciler.model.observed import Container, ContainerState, Image, NodeFiles, Observed, Process
 from reconciler.plan.plan import plan
 
@@ -40,6 +40,7 @@ def route(desired: Desired, observed: Observed, *, now_s: float = 0.0) -> tuple[
         taken += found.steps
         for step in found.steps:
             observed = after(observed, step.action)
+            memory = note_pull(memory, step, now_s=now_s)
         observed = settle(observed)
     msg = f"no rest after {LONGEST_ROUTE} passes; the last steps were {[step.object for step in taken[-3:]]}"
     raise RuntimeError(msg)
@@ -48,6 +49,8 @@ def route(desired: Desired, observed: Observed, *, now_s: float = 0.0) -> tuple[
 def after(observed: Observed, done: Action) -> Observed:  # noqa: C901, PLR0911, PLR0912 - one arm for each action
     """Return the world after an action has succeeded."""
     match done:
+        case action.PullImage(reference=reference) if any(reference in image.tags for image in observed.images):
+            return observed  # the least it does: nothing has moved
         case action.PullImage(reference=reference):
             return _with_image(observed, Image(f"pulled:{reference}", (reference,)))
         case action.BuildImage(image=built):

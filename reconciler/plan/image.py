@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MissingBase:
-    """The base image is not on the engine, so the environment hash can't be known yet."""
+    """The base image is not on the engine, so the environment hash can't be known yet. `pull`: whether to get it."""
 
     reference: str
+    pull: bool = True
 
 
 def base_reference(docker: Docker) -> str:
@@ -30,17 +31,15 @@ def base_reference(docker: Docker) -> str:
 
 
 def env_hash(docker: Docker, *, base_id: str, runtime_version: str) -> str:
-    """Return the identity of an environment."""
-    return digest(
-        "env",
-        {
-            "base": base_id,
-            "python": docker.python_version,
-            "system": list(docker.system_dependencies),
-            "packages": list(docker.python_packages),
-            "runtime": runtime_version,
-        },
-    )
+    """Return the identity of an environment. Exact versions are in it only where a lock has some."""
+    parts = {
+        "base": base_id,
+        "python": docker.python_version,
+        "system": list(docker.system_dependencies),
+        "packages": list(docker.python_packages),
+        "runtime": runtime_version,
+    }
+    return digest("env", {**parts, "resolved": list(docker.resolved)} if docker.resolved else parts)
 
 
 def environment(docker: Docker, facts: Facts) -> EnvImage | MissingBase:
@@ -57,7 +56,12 @@ def environment(docker: Docker, facts: Facts) -> EnvImage | MissingBase:
         candidate = _env_image(docker, facts, reference=reference, base_id=image.base_id)
         if image.env_hash and candidate.env_hash == image.env_hash:
             return candidate
-    return MissingBase(reference)
+    return MissingBase(reference, pull=docker.pull_policy != "Never")
+
+
+def may_move(docker: Docker) -> bool:
+    """Whether a base image is to be pulled again: its tag may move, and a digest can't."""
+    return docker.pull_policy == "Always" and "@" not in base_reference(docker)
 
 
 def is_built(image: EnvImage, facts: Facts) -> bool:
@@ -83,6 +87,7 @@ def _env_image(docker: Docker, facts: Facts, *, reference: str, base_id: str) ->
         system_dependencies=docker.system_dependencies,
         python_packages=docker.python_packages,
         runtime_version=runtime,
+        resolved=docker.resolved,
     )
 
 

@@ -10,7 +10,7 @@ from reconciler.plan import conditions, prune
 from reconciler.plan.assignment import place
 from reconciler.plan.facts import index
 from reconciler.plan.patience import Patience
-from reconciler.plan.rollout import rollout
+from reconciler.plan.rollout import PULL_AGAIN_S, rollout
 from reconciler.plan.sharing import derive
 
 if TYPE_CHECKING:
@@ -60,9 +60,13 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         pruned += prune.prune_sources(facts, wanted=wanted.instances, pipelines=desired.pipelines, copying=copying)
     if desired.complete and not desired.keep_images:
         pruned += prune.prune_images(facts, keep=wished)
-    found = [*pruned, *rollout(wanted, placement, facts), *conditions.endpoint_steps(view)]
+    pulled_s = {base: memory.pulled_s[base] for base in wanted.moving if base in memory.pulled_s}
+    pull_in_s = {base: at_s + PULL_AGAIN_S - now_s for base, at_s in pulled_s.items()}
+    due = {base for base in wanted.moving if pull_in_s.get(base, 0) <= 0}
+    found = [*pruned, *rollout(wanted, placement, facts, due=due), *conditions.endpoint_steps(view)]
     steps, blocked = patience.sift(_first_of_each(found, memory))
     waits = [
+        *(left_s for base, left_s in pull_in_s.items() if base not in due),
         patience.wait_s,
         None if wanted.linger_until_s is None else wanted.linger_until_s - now_s,
         TRANSITION_S if any(facts.runs(name) and not facts.up(name) for name in keep) else None,

@@ -15,7 +15,7 @@ from reconciler.plan import drift, image
 from reconciler.plan.upkeep import upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from reconciler.model.observed import Container
     from reconciler.plan.assignment import Placement
@@ -23,10 +23,20 @@ if TYPE_CHECKING:
     from reconciler.plan.sharing import NodeInstance, Wanted
 
 
-def rollout(wanted: Wanted, placement: Placement, facts: Facts) -> Iterator[Step]:
-    """Yield the steps towards every wanted instance, in the order of their objects' names. Objects may repeat."""
-    for missing in sorted({missing.reference for missing in wanted.missing.values()}):
-        yield Step(action.PullImage(missing), drift.BASE_MISSING)
+PULL_AGAIN_S = 600.0
+"""How long what a tag means is believed where it is to be pulled always."""
+
+
+def rollout(wanted: Wanted, placement: Placement, facts: Facts, *, due: Iterable[str] = ()) -> Iterator[Step]:
+    """Yield the steps towards every wanted instance, in the order of their objects' names. Objects may repeat.
+
+    `due` are base images to be pulled again.
+    """
+    absent = {missing.reference for missing in wanted.missing.values()}
+    for reference in sorted({missing.reference for missing in wanted.missing.values() if missing.pull}):
+        yield Step(action.PullImage(reference), drift.BASE_MISSING)
+    for reference in sorted(set(due) - absent):
+        yield Step(action.PullImage(reference), drift.BASE_MAY_HAVE_MOVED)
     for _, instance in sorted(wanted.instances.items()):
         yield from _ingredients(instance, facts)
     for name, document in sorted(placement.documents.items()):

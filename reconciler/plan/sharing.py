@@ -43,6 +43,8 @@ class Wanted:
     instances: dict[str, NodeInstance] = field(default_factory=dict)
     placed: dict[Owner, str] = field(default_factory=dict)
     missing: dict[Owner, MissingBase] = field(default_factory=dict)
+    moving: set[str] = field(default_factory=set)
+    """Base images that are to be pulled again and again."""
     active: list[Pipeline] = field(default_factory=list)
     sessions: list[tuple[Session, Pipeline]] = field(default_factory=list)
     linger_until_s: float | None = None
@@ -80,6 +82,8 @@ def _lingers(pipeline: Pipeline, wanted: Wanted, memory: Memory, *, now_s: float
 
 def _want(wanted: Wanted, pipeline: Pipeline, node: Node, facts: Facts) -> None:
     owner = (pipeline.name, node.id)
+    if node.docker is not None and image.may_move(node.docker):
+        wanted.moving.add(image.base_reference(node.docker))
     made = _instance(pipeline, node, facts)
     if isinstance(made, MissingBase):
         wanted.missing[owner] = made
