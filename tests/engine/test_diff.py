@@ -71,8 +71,14 @@ def _on_disk(place: Place) -> Tree:
     found = [
         path for root in (place.base, SHM) for path in root.rglob("*") if root == place.base or _is_ours(place, path)
     ]
-    stats = {str(path): path.lstat() for path in found if path.parts[-3:-2] != ("nodes",)}
+    stats = {str(path): path.lstat() for path in found if not _is_written_by_nodes(place, path)}
     return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+
+
+def _is_written_by_nodes(place: Place, path: Path) -> bool:
+    """Whether it is a node's status, as it is or half written, or the directory whose time of change that moves."""
+    nodes = place.paths.nodes
+    return path.parent == nodes or (nodes in path.parents and "status.json" in path.name)
 
 
 def _is_ours(place: Place, path: Path) -> bool:
