@@ -76,9 +76,11 @@ def _on_disk(place: Place) -> Tree:
 
 
 def _is_written_by_nodes(place: Place, path: Path) -> bool:
-    """Whether it is a node's status, as it is or half written, or the directory whose time of change that moves."""
+    """Whether nodes write it while they run: status, the directory whose time of change that moves, mapped positions."""
     nodes = place.paths.nodes
-    return path.parent == nodes or (nodes in path.parents and "status.json" in path.name)
+    return path.parent in {nodes, place.paths.shm_root / "positions"} or (
+        nodes in path.parents and "status.json" in path.name
+    )
 
 
 def _is_ours(place: Place, path: Path) -> bool:
