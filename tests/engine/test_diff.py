@@ -76,7 +76,7 @@ def _on_disk(place: Place) -> Tree:
 
 
 def _is_written_by_nodes(place: Place, path: Path) -> bool:
-    """Whether nodes write it while they run: status, the directory whose time of change that moves, mapped positions."""
+    """Whether nodes write it while they run: status, its directory (whose time of change moves), mapped positions."""
     nodes = place.paths.nodes
     return path.parent in {nodes, place.paths.shm_root / "positions"} or (
         nodes in path.parents and "status.json" in path.name
