@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from reconciler import sources
 from reconciler.actuate import files
-from reconciler.actuate.image import recipe
 from reconciler.model import action
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ def execute(doors: Doors, wanted: Action) -> None:
 
 
 def _image(doors: Doors, wanted: action.PullImage | action.BuildImage | action.RemoveImage) -> None:
+    from reconciler.actuate.image import recipe  # noqa: PLC0415 - few passes build, and all would pay for it
+
     match wanted:
         case action.PullImage(reference=reference):
             doors.engine.pull(reference)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.controller.journal import Event
+    from reconciler.controller.event import Event
 
 
 class Console:
@@ -56,8 +56,7 @@ class Console:
 
 def stamp(at_s: float) -> str:
     """Return a time as RFC 3339 in UTC, with milliseconds."""
-    moment = datetime.fromtimestamp(at_s, tz=UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at_s))}.{int(at_s * 1000) % 1000:03d}Z"
 
 
 def table(rows: list[tuple[str, ...]], *, write: Callable[[str], None] = print) -> None:

@@ -14,7 +14,7 @@ from reconciler.controller import journal
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from reconciler.controller.journal import Event
+    from reconciler.controller.event import Event
 
 
 def run(options: Namespace) -> int:

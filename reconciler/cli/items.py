@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.console import stamp
 
 if TYPE_CHECKING:
-    from reconciler.controller.journal import Event
+    from reconciler.controller.event import Event
     from reconciler.controller.view import Seen
     from reconciler.model.desired import Desired
     from reconciler.model.status import ObjectStatus

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from reconciler.cli import codes
 from reconciler.cli.console import Console
 from reconciler.cli.place import manifests_of, paths_of
-from reconciler.controller import lock, wake
+from reconciler.controller import lock
 from reconciler.controller.instance import Instance
-from reconciler.controller.logs import Followers
 from reconciler.controller.loop import Loop
 
 if TYPE_CHECKING:
@@ -33,7 +32,10 @@ def run(options: Namespace) -> int:
     console = Console(log_format=options.log_format, verbose=options.verbose)
     with lock.one_writer(paths.lock), Instance(paths, manifests, allow_empty=options.allow_empty) as instance:
         loop = Loop(
-            instance.world(build_output=console.build), say=instance.say(console.event), publish=instance.publish
+            instance.world(build_output=console.build),
+            say=instance.say(console.event),
+            publish=instance.publish,
+            known=instance.published,
         )
         previous = [signal.signal(number, lambda *_: loop.stop()) for number in (signal.SIGTERM, signal.SIGINT)]
         try:
@@ -86,6 +88,9 @@ def _unready(last: Pass | None) -> list[str]:
 
 
 def _watch(loop: Loop, instance: Instance, console: Console) -> int:
+    from reconciler.controller import wake  # noqa: PLC0415 - `--once` watches nothing
+    from reconciler.controller.logs import Followers  # noqa: PLC0415 - nor does it follow any output
+
     stop = threading.Event()
     followers = Followers(instance, console.output)
     with lock.on_duty(instance.paths.controller):

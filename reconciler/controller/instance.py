@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
+import threading
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from reconciler.actuate.files import make_key, prepare
 from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.files import parse_status, read_text, replace_text
-from reconciler.controller.journal import Journal
+from reconciler.controller import published
 from reconciler.controller.last_limit import limit_that_ended
 from reconciler.controller.last_lines import last_lines
 from reconciler.controller.loop import World
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
     from reconciler.contract.paths import Paths
-    from reconciler.controller.journal import Event
+    from reconciler.controller.event import Event
+    from reconciler.controller.journal import Journal
     from reconciler.controller.loop import Pass
     from reconciler.engine.port import EnginePort
     from reconciler.model.desired import Desired
@@ -71,8 +72,9 @@ class Instance:
         self._loader = Loader(paths, manifests, allow_empty=allow_empty, locked=locked)
         self._manifests = manifests
         self._journal: Journal | None = None
+        self._opening = threading.Lock()
         self._running: dict[str, tuple[str, ...]] = {}
-        self._published: tuple[ObjectStatus, ...] | None = None
+        self._published = published.read(paths.status)
         self._leases_seen: frozenset[str] = frozenset()
         self._said: dict[str, Hashable] = {}
 
@@ -88,6 +90,11 @@ class Instance:
     def engine(self) -> EnginePort:
         """The engine."""
         return self._engine
+
+    @property
+    def published(self) -> tuple[ObjectStatus, ...]:
+        """The conditions published last, by this controller or the one before."""
+        return self._published
 
     def load(self) -> Desired:
         """Return what manifests and sessions want now."""
@@ -120,13 +127,20 @@ class Instance:
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:
         """Return a function that takes an event into the journal and passes it on."""
-        self._journal = journal = Journal(self.paths.journal)
 
         def both(event: Event) -> None:
-            journal.write(event)
+            self._open_journal().write(event)
             also(event)
 
         return both
+
+    def _open_journal(self) -> Journal:
+        """Return the journal, opened with the first event: a pass at rest has none and must not pay for it."""
+        from reconciler.controller.journal import Journal  # noqa: PLC0415 - brings SQLite with it
+
+        with self._opening:
+            self._journal = self._journal or Journal(self.paths.journal)
+            return self._journal
 
     def publish(self, made: Pass) -> None:
         """Put the conditions where `get` finds them, when they have changed."""
@@ -191,6 +205,8 @@ class Instance:
 
     def forget(self) -> None:
         """Remove the instance's own directories and its cache of downloads, after all that it owned is gone."""
+        import shutil  # noqa: PLC0415 - only the last command of an instance needs it
+
         self._shm.forget()
         self._engine.forget_cache(names.cache_volume(self.site.instance))
         shutil.rmtree(self.paths.runtime, ignore_errors=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from reconciler.controller.event import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,17 +29,6 @@ CREATE TABLE IF NOT EXISTS events (
     reason TEXT NOT NULL, message TEXT NOT NULL
 )
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened. `at_s` is seconds since the epoch; `kind` is Normal or Warning, as in Kubernetes."""
-
-    at_s: float
-    kind: Literal["Normal", "Warning"]
-    object: str
-    reason: str
-    message: str
 
 
 class Journal:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconciler.controller.journal import Event
+from reconciler.controller.event import Event
 from reconciler.controller.queue import Queue
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.memory import new_ends
@@ -19,7 +19,7 @@ from reconciler.plan.plan import Plan, plan
 from reconciler.plan.render import verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.model.action import Action, Step
     from reconciler.model.desired import Desired
@@ -87,6 +87,7 @@ class Pass:
 class Loop:
     """Converges one instance. `say` gets every event once; `publish` every pass.
 
+    `known` are conditions as last published: what they say is not said again.
     `clock` counts seconds and never goes back: waits and backoff go by it. `last` is the last pass that saw everything,
     `blind` the error of the look since then, if it failed.
     """
@@ -97,6 +98,7 @@ class Loop:
         *,
         say: Callable[[Event], None],
         publish: Callable[[Pass], None] = lambda _: None,
+        known: Iterable[ObjectStatus] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._world = world
@@ -106,7 +108,7 @@ class Loop:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._queue = Queue(world.act, clock=clock, done=self._done)
-        self._statuses: dict[str, ObjectStatus] = {}
+        self._statuses = {f"{status.kind}/{status.name}": status for status in known}
         self.blind: ReconcilerError | None = None
         self._again_at_s = 0.0
         self._diagnosed: frozenset[str] = frozenset()

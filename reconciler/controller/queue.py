@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reconciler.model.action import BuildImage, PullImage
@@ -18,6 +18,7 @@ from reconciler.model.memory import Memory, Outcome, begin, forget, note_ends, r
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import ThreadPoolExecutor
 
     from reconciler.model.action import Action, Step
     from reconciler.model.desired import Desired
@@ -31,6 +32,13 @@ BUILDERS = 2
 
 CUT_OFF_S = 10.0
 """How long builds that were cut off may take to clean up."""
+
+
+def pool() -> ThreadPoolExecutor:
+    """Return the threads in which actions run."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a pass at rest must not pay for it
+
+    return ThreadPoolExecutor(WORKERS, thread_name_prefix="act")
 
 
 class Queue:
@@ -48,7 +56,6 @@ class Queue:
         self._done = done
         self._memory = Memory()
         self._lock = threading.Lock()
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="act")
         self._builders = threading.BoundedSemaphore(BUILDERS)
         self._building: dict[str, threading.Thread] = {}
 
@@ -87,7 +94,8 @@ class Queue:
         Builds are cut off, and have a while to clean up after themselves; what they leave all the same, the next
         controller does.
         """
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        if "_workers" in vars(self):
+            self._workers.shutdown(wait=True, cancel_futures=True)
         if not self._building:
             return
         with suppress(ReconcilerError):
@@ -95,6 +103,10 @@ class Queue:
         until_s = time.monotonic() + CUT_OFF_S
         for thread in tuple(self._building.values()):
             thread.join(max(until_s - time.monotonic(), 0))
+
+    @cached_property
+    def _workers(self) -> ThreadPoolExecutor:
+        return pool()
 
     def _build(self, step: Step) -> None:
         try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler.contract import lock
-from reconciler.contract.files import read_text
-from reconciler.model.status import Condition, ObjectStatus, carry_times
+from reconciler.controller.published import read
+from reconciler.model.status import carry_times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.contract.paths import Paths
     from reconciler.model.desired import Desired
     from reconciler.model.observed import Observed
+    from reconciler.model.status import ObjectStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +39,10 @@ def look(paths: Paths, manifests: Path | None) -> Seen:
 
     with Instance(paths, manifests) as instance:
         desired, observed = instance.load(), instance.look()
-    published = _published(paths)
+    published = {(status.kind, status.name): status for status in read(paths.status)}
     derived = plan(desired, observed).statuses
     if lock.held(paths.controller):
         return Seen(desired, observed, tuple(published.get((s.kind, s.name), s) for s in derived))
     now_s = time.time()
     dated = (carry_times(published.get((s.kind, s.name)), s, now_s=now_s) for s in derived)
     return Seen(desired, observed, tuple(dated))
-
-
-def _published(paths: Paths) -> dict[tuple[str, str], ObjectStatus]:
-    """Return the conditions that a controller has published; none where the file is gone or damaged."""
-    text = read_text(paths.status)
-    try:
-        found = [_status(raw) for raw in json.loads(text)] if text else []
-    except (ValueError, TypeError, KeyError):
-        return {}
-    return {(status.kind, status.name): status for status in found}
-
-
-def _status(raw: dict[str, Any]) -> ObjectStatus:
-    conditions = tuple(Condition(**condition) for condition in raw["conditions"])
-    lists = {"owners": tuple(raw["owners"]), "sessions": tuple(raw["sessions"])}
-    return ObjectStatus(**{**raw, "conditions": conditions, **lists})

@@ -14,8 +14,9 @@ from reconciler.contract import labels
 from reconciler.engine import containers, streams
 from reconciler.engine.build import build
 from reconciler.engine.calls import Calls
-from reconciler.engine.errors import CONFLICT, DEFAULT_SOCKET, NOT_FOUND, refused, status_of, translated
+from reconciler.engine.errors import CONFLICT, NOT_FOUND, refused, status_of, translated
 from reconciler.engine.stage import Workplaces
+from reconciler.engine.wire import DEFAULT_SOCKET, socket_path
 from reconciler.model.errors import EngineError, NameTakenError
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ CONNECT_TIMEOUT_S = 10.0
 class Engine:
     """A Docker Engine. Any thread may call."""
 
-    def __init__(self, client: docker.APIClient) -> None:
+    def __init__(self, client: docker.APIClient, calls: Calls | None = None) -> None:
         self._client = client
-        self._calls = Calls()
+        self._calls = calls or Calls()
         self._workplaces = Workplaces()
 
     @classmethod
-    def connect(cls, *, timeout_s: float = 30.0) -> Self:
-        """Return a door to the engine, its API version negotiated.
+    def connect(cls, *, timeout_s: float = 30.0, calls: Calls | None = None) -> Self:
+        """Return a door to the engine, its API version negotiated. `calls` is counted on, where it is given.
 
         Raises:
             EngineUnavailableError: if it does not answer.
@@ -50,7 +51,7 @@ class Engine:
             _knock(options.get("base_url", DEFAULT_SOCKET), timeout_s)
             client = docker.APIClient(version="auto", timeout=min(timeout_s, CONNECT_TIMEOUT_S), **options)
         client.timeout = timeout_s
-        return cls(client)
+        return cls(client, calls)
 
     @property
     def calls(self) -> Calls:
@@ -273,10 +274,10 @@ def _knock(url: str, timeout_s: float) -> None:
     Raises:
         OSError: if nobody answers.
     """
-    if url.startswith("unix://"):
+    if path := socket_path(url):
         with socket.socket(socket.AF_UNIX) as knocking:
             knocking.settimeout(timeout_s)
-            knocking.connect("/" + url.removeprefix("unix://").lstrip("/"))
+            knocking.connect(path)
 
 
 def _default_tag(reference: str) -> str | None:

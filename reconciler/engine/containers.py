@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
-from docker.utils.ports import split_port
-
 from reconciler.contract import labels, names
 from reconciler.engine.port import Autopsy
 from reconciler.model.manifest import Limits
@@ -15,6 +12,8 @@ from reconciler.model.observed import Container, ContainerState, Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from docker.types import DeviceRequest
 
     from reconciler.model.instance import ContainerSpec
 
@@ -49,6 +48,8 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
     the image's files. The engine's seccomp profile is its default, so it is not named. None of this is in the node
     hash: a container keeps what it was made with until it is made anew, and an upgrade restarts nothing.
     """
+    from docker.types import LogConfig, Mount, Ulimit  # noqa: PLC0415 - a look must not pay for docker-py
+
     return {
         "mounts": [Mount(v.container_path, v.host_path, type="bind", read_only=v.read_only) for v in spec.mounts],
         "init": True,
@@ -169,6 +170,8 @@ def _name(raw: dict[str, Any]) -> str:
 
 def _bindings(ports: Iterable[str]) -> dict[str, list[Any]]:
     """Return `8080:80`, `127.0.0.1:8080:80/udp` or `80` as the engine's bindings, inner port to outer ones."""
+    from docker.utils.ports import split_port  # noqa: PLC0415 - a look must not pay for docker-py
+
     bindings: dict[str, list[Any]] = {}
     for port in ports:
         inner, outer = split_port(port)
@@ -179,6 +182,8 @@ def _bindings(ports: Iterable[str]) -> dict[str, list[Any]]:
 
 def _devices(spec: ContainerSpec) -> list[DeviceRequest] | None:
     """Return the GPUs to ask for. The engine's count of -1 is all of them, as ours is."""
+    from docker.types import DeviceRequest  # noqa: PLC0415 - a look must not pay for docker-py
+
     if spec.gpu_ids:
         return [DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu"]])]
     return [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])] if spec.gpus else None

@@ -6,11 +6,8 @@ not change only stats it.
 
 from __future__ import annotations
 
-import ast
 import os
-import re
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +23,6 @@ if TYPE_CHECKING:
 
 MAX_CODE_BYTES = 1 << 20
 """Of longer code only so much is searched, as text."""
-
-_CLASS = re.compile(r"^class\s+([A-Za-z_]\w*)", re.MULTILINE)
-
-_PLAIN = (ast.ClassDef, ast.ImportFrom, ast.Import, ast.Assign, ast.AnnAssign)
 
 ANY = "*"
 """Among the names of a module: it imports everything from another one, so any name may be there."""
@@ -147,7 +140,9 @@ def _bound(path: str, *, classes: bool = False) -> frozenset[str]:
     code = read(path, limit=MAX_CODE_BYTES)
     if code.why:
         raise SourceError(f"{path} {code.why}")
-    return frozenset(_names(code.data, classes=classes))
+    from reconciler.load.bound import names  # noqa: PLC0415 - only source that changed is parsed
+
+    return frozenset(names(code.data, classes=classes))
 
 
 def _code(directory: str) -> Iterator[tuple[str, Path]]:
@@ -156,36 +151,3 @@ def _code(directory: str) -> Iterator[tuple[str, Path]]:
 
 def _module(relative: str) -> str:
     return relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def _names(code: bytes, *, classes: bool) -> Iterator[str]:
-    """Yield what a module binds at its top. Code that this Python can't parse may be right for the node's."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if len(code) > MAX_CODE_BYTES:
-                raise ValueError  # noqa: TRY301 - taken as code that does not parse
-            body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        yield from _CLASS.findall(code.decode("utf-8", "replace"))
-        return
-    yield from _bound_by(body, classes=classes)
-
-
-def _bound_by(body: list[ast.stmt], *, classes: bool) -> Iterator[str]:
-    for statement in body:
-        match statement:
-            case ast.ClassDef(name=name):
-                yield name
-            case ast.If() | ast.Try() | ast.With():
-                yield from _bound_by(
-                    [each for each in ast.walk(statement) if isinstance(each, _PLAIN)], classes=classes
-                )
-            case _ if classes:
-                pass
-            case ast.ImportFrom(names=imported) | ast.Import(names=imported):
-                yield from (each.asname or each.name.partition(".")[0] for each in imported)
-            case ast.Assign(targets=targets):
-                yield from (target.id for target in targets if isinstance(target, ast.Name))
-            case ast.AnnAssign(target=ast.Name(id=name)) | ast.FunctionDef(name=name):
-                yield name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ _MAX_SHOWN = 60
 
 def suggestion(found: str, allowed: Iterable[str]) -> str:
     """Return the allowed word that was probably meant, or nothing."""
+    import difflib  # noqa: PLC0415 - only what is wrong needs it
+
     by_form = {_form(word): word for word in allowed}
     close = difflib.get_close_matches(_form(found), by_form, n=1, cutoff=0.7)
     return by_form[close[0]] if close else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,8 @@ from reconciler.model.observed import Process, ProcessEnd
 from reconciler.process import table
 
 if TYPE_CHECKING:
+    import subprocess
+
     from reconciler.model.instance import ProcessSpec
 
 MODULE = ("-m", "reconciler.node")
@@ -85,6 +86,8 @@ class HostProcesses:
         Raises:
             ProcessError: if it can't be started.
         """
+        import subprocess  # noqa: PLC0415 - a look must not pay for it
+
         if any(_names(entry)[1] == spec.name for entry in self._living()):
             return
         try:

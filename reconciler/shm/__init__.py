@@ -1,7 +1,7 @@
 """The control side's door to iceoryx2: who lives under an instance's root directory, and sweeping after the dead.
 
-Rule: everything under the root directory is the instance's by location. iceoryx2 tells nobody of a death, so looks ask;
-it is imported only when there is something to ask about, since importing it costs as much as a whole pass.
+Rule: everything under the root directory is the instance's by location. iceoryx2 tells nobody of a death, so looks ask.
+It is imported only when its files leave a doubt that all is well, since importing it costs more than a whole pass.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.model.errors import ShmError
 from reconciler.model.observed import ShmNode, ShmService
+from reconciler.shm.rest import AtRest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Shm:
     def __init__(self, root: str, prefix: str) -> None:
         self._root = Path(root)
         self._prefix = prefix
+        self._rest = AtRest(root, prefix)
 
     def look(self) -> Look:
         """Return nodes and services.
@@ -41,6 +43,9 @@ class Shm:
         """
         if not self._has_entries("nodes") and not self._has_entries("services"):
             return (), ()
+        return self._rest.look() or self._ask()
+
+    def _ask(self) -> Look:
         iox = _iceoryx2()
         with _translated(iox, f"can't look at shared memory below {self._root}"):
             config = self._config(iox)

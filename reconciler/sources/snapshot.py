@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,6 +51,8 @@ def remove(name: str, *, sources: Path) -> None:
     if not _OURS.fullmatch(name):
         msg = f"{name!r} is no snapshot in {sources}"
         raise SourceError(msg)
+    import shutil  # noqa: PLC0415 - a look must not pay for it
+
     try:
         shutil.rmtree(sources / name)
     except FileNotFoundError:
@@ -84,6 +84,9 @@ def snapshot(directory: Path, wanted: str, *, sources: Path) -> None:
     Raises:
         SourceError: if the directory's content is not what `wanted` says (it was edited since), or can't be copied.
     """
+    import shutil  # noqa: PLC0415 - a look must not pay for it
+    import tempfile  # noqa: PLC0415 - nor for this
+
     place = sources / wanted
     if place.is_dir() and digest(place) == wanted:
         return
@@ -105,6 +108,8 @@ def snapshot(directory: Path, wanted: str, *, sources: Path) -> None:
 
 
 def _copy(directory: Path, copy: Path) -> None:
+    import shutil  # noqa: PLC0415 - see above
+
     target = copy / ".source"
     target.mkdir(mode=0o755)
     for relative, path in files(directory):

@@ -13,6 +13,7 @@ from reconciler import engine as door
 from reconciler.actuate.files import prepare, write_assignments
 from reconciler.contract import labels, names
 from reconciler.contract.files import Assignments
+from reconciler.engine.client import Engine
 from reconciler.model.errors import EngineError, EngineUnavailableError
 from reconciler.model.instance import EnvImage
 from reconciler.model.manifest import Docker, Limits, Node, Pipeline, Source, Volume
@@ -24,8 +25,6 @@ from tests.support.engine_checks import STAY, EngineChecks, Rig
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from reconciler.engine.client import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +223,13 @@ class TestRealEngine(EngineChecks):
         assert (host["Binds"], host["Privileged"], host["Devices"] or None) == (None, False, None)
         assert host["IpcMode"] == "private"
         assert found["Config"]["User"] == f"{site.uid}:{site.gid}"
+
+    def test_both_ways_to_look_see_the_same(self, rig: Rig) -> None:
+        rig.engine.create(rig.spec())
+        with closing(Engine.connect()) as whole:
+            assert [found.id for found in whole.list_containers(rig.instance)] == [rig.one().id]
+            assert whole.list_containers(rig.instance) == rig.engine.list_containers(rig.instance)
+            assert set(whole.list_images()) & set(rig.engine.list_images())
 
     def test_device_without_its_runtime_says_so(self, rig: Rig) -> None:
         rig.engine.create(replace(rig.spec(), gpus=1))

@@ -20,7 +20,8 @@ from reconciler.model.observed import Container, ContainerState, Image
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from reconciler.engine import LogLine, Recipe
+    from reconciler.engine import LogLine
+    from reconciler.engine.recipe import Recipe
     from reconciler.model.instance import ContainerSpec
     from reconciler.model.manifest import Limits
 

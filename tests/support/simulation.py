@@ -165,7 +165,7 @@ class Simulation:
         self._stack = ExitStack()
         threads = _Threads(self._waiting)
         own = SimpleNamespace(**{**vars(threading), "Thread": threads.thread})
-        self._stack.enter_context(mock.patch.object(queue, "ThreadPoolExecutor", return_value=threads))
+        self._stack.enter_context(mock.patch.object(queue, "pool", return_value=threads))
         self._stack.enter_context(mock.patch.object(queue, "threading", own))
         self.restart()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.shm import Shm
+from reconciler.shm.rest import AtRest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,3 +85,42 @@ def test_the_killed_one_of_two_is_told_apart_and_swept(place: tuple[str, str]) -
     living.communicate("")
     assert shm.look() == ((), ())
     assert shm.files() == (0, 0)
+
+
+def test_while_all_is_well_the_files_say_what_iceoryx2_says(place: tuple[str, str]) -> None:
+    first, second = _program(place, "rc-first"), _program(place, "rc-second")
+    code = "import sys; from reconciler.shm import Shm; print(Shm(*sys.argv[1:]).look(), 'iceoryx2' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code, *place], capture_output=True, text=True, check=True)
+    nodes, services = Shm(*place)._ask()
+    assert [(service.name, service.nodes) for service in services] == [("s_n_output", 2)]
+    assert {node.name for node in nodes} == {"rc-first", "rc-second"}
+    seen = AtRest(*place).look()
+    assert seen is not None
+    assert (set(seen[0]), set(seen[1])) == (set(nodes), set(services))
+    assert said.stdout == f"{seen} False\n"
+    for program in (first, second):
+        program.communicate("", timeout=30)
+    assert Shm(*place).look() == ((), ())
+
+
+def test_whatever_is_in_doubt_is_for_iceoryx2_to_judge(place: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    living, killed = _program(place, "rc-living"), _program(place, "rc-killed")
+    rest = AtRest(*place)
+    assert rest.look() is not None
+    with monkeypatch.context() as patched:
+        patched.setattr("reconciler.shm.rest.LOCKS", "/dev/null")  # as where the locks of others can't be seen
+        assert rest.look() is None
+    for left in (Path(place[0], "nodes", "strange"), Path(place[0], "services", f"{place[1]}left.service")):
+        left.write_text("")
+        assert rest.look() is None
+        left.unlink()
+    assert rest.look() is not None
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert rest.look() is None
+    shm = Shm(*place)
+    shm.remove_dead_nodes(tuple(node.id for node in shm.look()[0] if node.dead))
+    seen = rest.look()
+    assert seen is not None
+    assert [node.name for node in seen[0]] == ["rc-living"]
+    living.communicate("", timeout=30)

@@ -1,0 +1,62 @@
+"""The engine as the control plane gets it: looks go by the wire where it is local, all else by docker-py.
+
+Rule: docker-py is imported with the first call that needs it, so a pass that finds nothing to do never pays for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from reconciler.contract import labels
+from reconciler.engine import containers
+from reconciler.engine.calls import Calls
+
+if TYPE_CHECKING:
+    from reconciler.engine.client import Engine
+    from reconciler.engine.wire import Wire
+    from reconciler.model.observed import Container, Image
+
+
+class Door:
+    """A local Docker Engine. Any thread may call; what is not defined here is `Engine`'s."""
+
+    def __init__(self, wire: Wire, *, timeout_s: float) -> None:
+        self._wire = wire
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self.calls = Calls()
+
+    def list_containers(self, instance: str) -> tuple[Container, ...]:
+        """Return the containers that carry an instance's label, by name, in one call and without inspects."""
+        what = "list containers"
+        self.calls.read(what)
+        wanted = {"label": [f"{labels.INSTANCE}={instance}"]}
+        listed = self._wire.list("containers", what, all=1, filters=wanted)
+        return containers.ours(containers.container(raw) for raw in listed)
+
+    def list_images(self) -> tuple[Image, ...]:
+        """Return environment images and tagged images, in one call."""
+        what = "list images"
+        self.calls.read(what)
+        return containers.images(containers.image(raw) for raw in self._wire.list("images", what, all=0))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what only docker-py does."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._whole(), name)
+
+    def _whole(self) -> Engine:
+        from reconciler.engine.client import Engine  # noqa: PLC0415 - see the module's rule
+
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine.connect(timeout_s=self._timeout_s, calls=self.calls)
+            return self._engine

@@ -1,0 +1,128 @@
+"""Asking a local engine with the standard library alone: importing docker-py costs more than a whole look.
+
+Rule: it only asks (GET), and an answer counts when it is whole. As HTTP/1.0 an answer ends with its connection, so
+there are neither chunks nor connections to keep.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.model.errors import EngineError, EngineUnavailableError
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+SCHEME = "unix://"
+
+OK = 200
+_PIECE_BYTES = 1 << 18
+_LONGEST_BYTES = 1 << 28
+"""An engine that never stops talking is given up; the list of ten thousand containers has a tenth of it."""
+
+
+def socket_name() -> str:
+    """Return where the engine is looked for, for people."""
+    return os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+
+
+def socket_path(url: str) -> str:
+    """Return the path of a local engine's socket, nothing for an engine that is reached otherwise."""
+    return "/" + url.removeprefix(SCHEME).lstrip("/") if url.startswith(SCHEME) else ""
+
+
+class Wire:
+    """A local engine, one connection for each question. Any thread may ask.
+
+    `timeout_s` bounds each wait for the engine to go on answering.
+    """
+
+    def __init__(self, path: str, *, timeout_s: float) -> None:
+        self._path = path
+        self.timeout_s = timeout_s
+        self._version = ""
+
+    def negotiate(self) -> None:
+        """Take the engine's own API version, as docker-py does.
+
+        Raises:
+            EngineUnavailableError: if it does not answer.
+        """
+        headers, _ = self._ask("/_ping", "tell its version")
+        version = headers.get("api-version", "")
+        self._version = f"/v{version}" if version else ""
+
+    def list(self, kind: str, what: str, **query: object) -> list[dict[str, Any]]:
+        """Return the engine's list of a kind. `what` says what is tried, as in "list containers".
+
+        Raises:
+            EngineUnavailableError: if it does not answer, or not whole.
+            EngineError: if it refuses.
+        """
+        words = "&".join(f"{key}={quote(json.dumps(value))}" for key, value in query.items())
+        _, body = self._ask(f"{self._version}/{kind}/json?{words}", what)
+        try:
+            listed = json.loads(body)
+        except ValueError as error:
+            raise unavailable(error) from error
+        if not isinstance(listed, list):
+            raise EngineError(f"the engine can't {what}: it answered with no list")
+        return listed
+
+    def _ask(self, target: str, what: str) -> tuple[dict[str, str], bytes]:
+        try:
+            head, _, body = self._exchange(target).partition(b"\r\n\r\n")
+            status, headers = _head(head.decode("latin-1"))
+            if len(body) != int(headers.get("content-length", len(body))):
+                raise ConnectionResetError(0, "it answered with a part only")
+        except (OSError, ValueError, IndexError) as error:
+            raise unavailable(error) from error
+        if status != OK:
+            raise EngineError(f"the engine can't {what}: {_explanation(body)} (status {status})", status=status)
+        return headers, body
+
+    def _exchange(self, target: str) -> bytes:
+        pieces: list[bytes] = []
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(self.timeout_s)
+            connection.connect(self._path)
+            connection.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            left = _LONGEST_BYTES
+            while piece := connection.recv(_PIECE_BYTES):
+                pieces.append(piece)
+                left -= len(piece)
+                if left < 0:
+                    raise ConnectionAbortedError(0, "its answer does not end")
+        return b"".join(pieces)
+
+
+def unavailable(found: BaseException) -> EngineUnavailableError:
+    """Return the one line for an engine that does not answer, from the system's error."""
+    place = socket_name()
+    if isinstance(found, PermissionError):
+        return EngineUnavailableError(
+            f"no permission to use the Docker Engine at {place}: run as root or as a member of its group (docker)"
+        )
+    if isinstance(found, TimeoutError):
+        return EngineUnavailableError(
+            f"the Docker Engine at {place} does not answer in time: look at the daemon's log, restart it if it hangs"
+        )
+    why = found.strerror if isinstance(found, OSError) and found.strerror else str(found)
+    return EngineUnavailableError(
+        f"no Docker Engine at {place} ({' '.join(why.split())}): start the daemon, or set DOCKER_HOST"
+    )
+
+
+def _head(text: str) -> tuple[int, dict[str, str]]:
+    first, *lines = text.split("\r\n")
+    headers = (line.partition(":") for line in lines)
+    return int(first.split(" ", 2)[1]), {name.strip().lower(): value.strip() for name, _, value in headers}
+
+
+def _explanation(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["message"]).strip()
+    except (ValueError, KeyError, TypeError):
+        return body.decode("utf-8", "replace").strip()
