@@ -11,7 +11,7 @@ from reconciler.controller import lock
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
 from reconciler.model.action import RemoveImage
-from reconciler.model.desired import Desired
+from reconciler.model.desired import NO_CACHE, Desired, ImageCache
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,9 +23,11 @@ def run(options: Namespace) -> int:
     """Converge to an empty desired state, then forget the instance."""
     paths = paths_of(options)
     console = Console(log_format=options.log_format, verbose=options.verbose)
+    cache = NO_CACHE if options.images else ImageCache()
     with lock.one_writer(paths.lock), Instance(paths, None) as instance:
         loop = Loop(
-            instance.world(load=lambda: Desired(keep_images=not options.images)), say=instance.say(console.event)
+            instance.world(load=lambda: Desired(images=cache)),
+            say=instance.say(console.event),
         )
         try:
             done = loop.run_until(_is_down, timeout_s=options.timeout)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
-from reconciler.cli.console import Console, table
+from reconciler.cli.console import Console, stamp, table
+from reconciler.cli.image_cache import cache_of, is_given
 from reconciler.cli.place import manifests_of, paths_of
-from reconciler.controller import lock
+from reconciler.controller import image_records, lock
+from reconciler.controller.image_records import Record
 from reconciler.controller.instance import Instance
 from reconciler.model.action import BuildImage, PullImage, RemoveImage
-from reconciler.model.desired import Session
+from reconciler.model.desired import NO_CACHE, ImageCache, Session
 from reconciler.plan.plan import plan
 
 if TYPE_CHECKING:
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
 
     from reconciler.model.action import Action
     from reconciler.model.desired import Desired
+    from reconciler.model.observed import Image
 
-ROUNDS = 5
-"""Rounds of looking and doing: base images first, then what is built on them."""
+ROUNDS = 100
+"""Rounds of looking and doing at most: base images first, then what is built on them; a few images go in each."""
 
 
 def run(options: Namespace) -> int:
@@ -42,12 +46,26 @@ def run(options: Namespace) -> int:
 
 def _list(options: Namespace) -> int:
     with Instance(paths_of(options), options.manifests) as instance:
-        observed = instance.look()
+        observed, records = instance.look(), instance.images.read()
     used = {container.image_id for container in observed.containers}
-    images = [image for image in observed.images if image.env_hash]
-    rows = [(image.tags[0] if image.tags else image.id, image.id[:19], _yes(image.id in used)) for image in images]
-    table([("NAME", "ID", "USED"), *rows])
+    rows = [_row(image, records.get(image.key, Record()), used) for image in observed.images if image.env_hash]
+    table([("NAME", "ID", "MIB", "BUILT", "TOOK", "LAST-USED", "USED-BY", "USED"), *rows])
     return codes.DONE
+
+
+def _row(image: Image, record: Record, used: set[str]) -> tuple[str, ...]:
+    """Return a line of the list. Times come from the records, all else from the engine."""
+    is_used = image.id in used
+    return (
+        image_records.name_of(image),
+        image.id[:19],
+        str(image.size_bytes >> 20),
+        stamp(record.built_s) if record.built_s else "-",
+        f"{record.took_s:.1f} s" if record.took_s is not None else "-",
+        "now" if is_used else stamp(record.used_s) if record.used_s else "-",
+        ",".join(record.used_by) or "-",
+        _yes(is_used),
+    )
 
 
 def _do(options: Namespace, kinds: tuple[type[Action], ...]) -> int:
@@ -57,27 +75,32 @@ def _do(options: Namespace, kinds: tuple[type[Action], ...]) -> int:
         ReconcilerError: if one fails.
     """
     console = Console(log_format=options.log_format, verbose=options.verbose)
+    cache = cache_of(options, ImageCache() if is_given(options) else NO_CACHE)
     paths, manifests = paths_of(options), manifests_of(options)
     with lock.one_writer(paths.lock), Instance(paths, manifests) as instance:
         world = instance.world(build_output=console.build)
-        desired = instance.load()
+        desired, memory = instance.load(), instance.memory()
         for diagnostic in desired.diagnostics:
             print(diagnostic, file=sys.stderr)
         for _ in range(ROUNDS):
-            steps = [s for s in plan(_awake(desired), instance.look()).steps if isinstance(s.action, kinds)]
+            now_s = time.monotonic()
+            found = plan(_awake(desired, cache), instance.look(), memory, now_s=now_s)
+            steps = [step for step in found.steps if isinstance(step.action, kinds)]
+            if not steps:
+                break
             for step in steps:
                 print(f"{type(step.action).__name__} {step.object}", file=sys.stderr)
                 world.act(step.action)
     return codes.INVALID if desired.diagnostics else codes.DONE
 
 
-def _awake(desired: Desired) -> Desired:
-    """Return the desired state in which every pipeline needs its images, and no other image is kept."""
+def _awake(desired: Desired, cache: ImageCache) -> Desired:
+    """Return the desired state in which every pipeline needs its images, and others are kept as told."""
     pipelines = tuple(replace(pipeline, suspend=False) for pipeline in desired.pipelines)
     asked = {session.pipeline for session in desired.sessions}
     idle = [pipeline.name for pipeline in pipelines if pipeline.name not in asked]
     sessions = (*desired.sessions, *(Session(name, name, "standing") for name in idle))
-    return replace(desired, pipelines=pipelines, sessions=sessions, keep_images=False)
+    return replace(desired, pipelines=pipelines, sessions=sessions, images=cache)
 
 
 def _yes(fact: bool) -> str:  # noqa: FBT001 - a fact to print

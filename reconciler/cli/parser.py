@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from reconciler.cli import image_cache
 from reconciler.contract import VERSION, env
 
 KINDS = ("pipelines", "nodes", "sessions", "images", "services", "events")
@@ -22,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--once", action="store_true", help="converge, wait until all is ready, leave")
     top.add_argument("--timeout", type=_positive, default=600.0, metavar="S", help="with --once: seconds at most (600)")
     top.add_argument("--allow-empty", action="store_true", help="an empty directory means that nothing is wanted")
+    image_cache.add_options(top)
     _common(top)
     top.set_defaults(module="run")
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
@@ -30,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "doctor", "say what of this machine would keep pipelines from running")
     images = _command(commands, "images", "list, build or prune environment images")
     images.add_argument("verb", choices=("ls", "build", "lock", "prune"))
+    image_cache.add_options(images)
     down = _command(commands, "down", "remove all that this instance owns")
     down.add_argument("--images", action="store_true", help="its environment images too")
     down.add_argument("--timeout", type=_positive, default=argparse.SUPPRESS, metavar="S", help="seconds at most (600)")

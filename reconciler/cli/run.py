@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
 from reconciler.cli.console import Console
+from reconciler.cli.image_cache import cache_of
 from reconciler.cli.place import manifests_of, paths_of
 from reconciler.controller import lock
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
+from reconciler.model.desired import ImageCache
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -30,12 +32,17 @@ def run(options: Namespace) -> int:
     """
     paths, manifests = paths_of(options), manifests_of(options)
     console = Console(log_format=options.log_format, verbose=options.verbose)
-    with lock.one_writer(paths.lock), Instance(paths, manifests, allow_empty=options.allow_empty) as instance:
+    cache = cache_of(options, ImageCache())
+    with (
+        lock.one_writer(paths.lock),
+        Instance(paths, manifests, allow_empty=options.allow_empty, cache=cache) as instance,
+    ):
         loop = Loop(
             instance.world(build_output=console.build),
             say=instance.say(console.event),
             publish=instance.publish,
             known=instance.published,
+            memory=instance.memory(),
         )
         previous = [signal.signal(number, lambda *_: loop.stop()) for number in (signal.SIGTERM, signal.SIGINT)]
         try:

@@ -10,6 +10,15 @@ RUNTIME_DIR = "RECONCILE_RUNTIME_DIR"
 ALLOW_HOST_PATHS = "RECONCILE_ALLOW_HOST_PATHS"
 """Places of the host, with colons between, that manifests may name although they are the host's own."""
 
+MAX_IMAGES = "RECONCILE_MAX_IMAGES"
+"""How many environment images are kept at most, besides those in need."""
+
+MAX_IMAGE_BYTES = "RECONCILE_MAX_IMAGE_BYTES"
+"""How much environment images may hold above their base images, like 20Gi."""
+
+MIN_IMAGE_AGE = "RECONCILE_MIN_IMAGE_AGE_SECONDS"
+"""How long ago an environment image must have been used to be removed."""
+
 NODE_NAME = "RECONCILE_NODE_NAME"
 """Name of the node instance (`rc-<instance>-<hash12>`): its container's name and its iceoryx2 node name."""
 

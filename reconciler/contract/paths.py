@@ -1,6 +1,6 @@
 """Where an instance keeps things on the host.
 
-<state>/<instance>/      survives reboots: lock, key, last good manifests, source snapshots, logs, journal
+<state>/<instance>/      survives reboots: lock, key, last good manifests, source snapshots, logs, builds, journal
 <runtime>/<instance>/    tmpfs, gone after a reboot:
     status.json          conditions, written by the controller
     controller.lock      held by flock while a controller converges continuously
@@ -56,6 +56,11 @@ class Paths:
     def logs(self) -> Path:
         """Output of host processes, one file for each node instance."""
         return self.state / "logs"
+
+    @property
+    def builds(self) -> Path:
+        """Output of image builds, one file for each environment image."""
+        return self.state / "builds"
 
     @property
     def journal(self) -> Path:

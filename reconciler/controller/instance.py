@@ -9,7 +9,8 @@ import json
 import os
 import sys
 import threading
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -20,11 +21,16 @@ from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.files import parse_status, read_text, replace_text
 from reconciler.controller import published
+from reconciler.controller.build_logs import BuildLogs
+from reconciler.controller.image_records import ImageRecords
 from reconciler.controller.last_limit import limit_that_ended
 from reconciler.controller.last_lines import last_lines
 from reconciler.controller.loop import World
 from reconciler.engine import connect
 from reconciler.load import Loader
+from reconciler.model.action import BuildImage
+from reconciler.model.desired import ImageCache
+from reconciler.model.memory import Memory
 from reconciler.model.observed import Site
 from reconciler.observe.snapshot import observe
 from reconciler.process import HostProcesses
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
     from reconciler.controller.journal import Journal
     from reconciler.controller.loop import Pass
     from reconciler.engine.port import EnginePort
+    from reconciler.model.action import Action
     from reconciler.model.desired import Desired
     from reconciler.model.observed import Observed
     from reconciler.model.status import ObjectStatus
@@ -63,8 +70,17 @@ def site_of(paths: Paths) -> Site:
 class Instance:
     """One instance with its doors open. Close it, or use it as a context manager."""
 
-    def __init__(self, paths: Paths, manifests: Path | None, *, allow_empty: bool = False, locked: bool = True) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        manifests: Path | None,
+        *,
+        allow_empty: bool = False,
+        locked: bool = True,
+        cache: ImageCache | None = None,
+    ) -> None:
         self.paths = paths
+        self._cache = cache or ImageCache()
         self.site = site_of(paths)
         self._engine = connect()
         self._processes = HostProcesses()
@@ -77,6 +93,8 @@ class Instance:
         self._published = published.read(paths.status)
         self._leases_seen: frozenset[str] = frozenset()
         self._said: dict[str, Hashable] = {}
+        self.images = ImageRecords(paths.journal)
+        self._build_logs = BuildLogs(paths.builds)
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +116,7 @@ class Instance:
 
     def load(self) -> Desired:
         """Return what manifests and sessions want now."""
-        return self._loader.load()
+        return replace(self._loader.load(), images=self._cache)
 
     def look(self) -> Observed:
         """Return what there is now."""
@@ -114,8 +132,12 @@ class Instance:
         prepare(self.site)
         make_key(self.paths.secret_key)
         self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
-        doors = Doors(self._engine, self._processes, self._shm, self.site, build_output)
-        act = partial(execute, doors)
+
+        def say(tag: str, line: str) -> None:
+            self._build_logs.line(tag, line)
+            build_output(tag, line)
+
+        act = partial(self._act, Doors(self._engine, self._processes, self._shm, self.site, say))
         return World(
             load or self._load_and_keep,
             self.look,
@@ -142,8 +164,13 @@ class Instance:
             self._journal = self._journal or Journal(self.paths.journal)
             return self._journal
 
+    def memory(self, clock: Callable[[], float] = time.monotonic) -> Memory:
+        """Return what is known of earlier controllers: when images were last used."""
+        return Memory(image_used_s=self.images.used_s(clock))
+
     def publish(self, made: Pass) -> None:
-        """Put the conditions where `get` finds them, when they have changed."""
+        """Put the conditions where `get` finds them, when they have changed, and note who uses which image."""
+        self.images.see(made)
         self._leases_seen = frozenset(session.name for session in made.desired.sessions if session.kind == "lease")
         if made.statuses != self._published:
             replace_text(self.paths.status, json.dumps([asdict(status) for status in made.statuses]))
@@ -210,11 +237,22 @@ class Instance:
         self._shm.forget()
         self._engine.forget_cache(names.cache_volume(self.site.instance))
         shutil.rmtree(self.paths.runtime, ignore_errors=True)
-        for path in (self.paths.manifests, self.paths.sources, self.paths.logs):
+        for path in (self.paths.manifests, self.paths.sources, self.paths.logs, self.paths.builds):
             shutil.rmtree(path, ignore_errors=True)
+
+    def _act(self, doors: Doors, wanted: Action) -> None:
+        """Do one action; of a build, keep the output and the time it took."""
+        match wanted:
+            case BuildImage(image=image):
+                began_s = time.monotonic()
+                self._build_logs.begin(image.tag)
+                execute(doors, wanted)
+                self.images.built(image.env_hash, took_s=time.monotonic() - began_s)
+            case _:
+                execute(doors, wanted)
 
     def _load_and_keep(self) -> Desired:
         """Load, and remember the good manifests, so that a bad edit or a restart finds them."""
-        desired = self._loader.load()
+        desired = self.load()
         self._loader.keep()
         return desired

@@ -68,6 +68,7 @@ class Pass:
     """
 
     desired: Desired
+    observed: Observed
     plan: Plan
     statuses: tuple[ObjectStatus, ...]
     busy: bool
@@ -87,7 +88,7 @@ class Pass:
 class Loop:
     """Converges one instance. `say` gets every event once; `publish` every pass.
 
-    `known` are conditions as last published: what they say is not said again.
+    `known` are conditions as last published: what they say is not said again. `memory` is what is known of before.
     `clock` counts seconds and never goes back: waits and backoff go by it. `last` is the last pass that saw everything,
     `blind` the error of the look since then, if it failed.
     """
@@ -100,6 +101,7 @@ class Loop:
         publish: Callable[[Pass], None] = lambda _: None,
         known: Iterable[ObjectStatus] = (),
         clock: Callable[[], float] = time.monotonic,
+        memory: Memory | None = None,
     ) -> None:
         self._world = world
         self._say = say
@@ -107,7 +109,7 @@ class Loop:
         self._clock = clock
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._queue = Queue(world.act, clock=clock, done=self._done)
+        self._queue = Queue(world.act, clock=clock, done=self._done, memory=memory)
         self._statuses = {f"{status.kind}/{status.name}": status for status in known}
         self.blind: ReconcilerError | None = None
         self._again_at_s = 0.0
@@ -172,7 +174,7 @@ class Loop:
         statuses = self._date(found.statuses)
         self._say_diagnostics(desired)
         tries = min((_tries(memory, step.object) for step in found.blocked), default=0)
-        made = Pass(desired, found, statuses, busy=bool(memory.in_flight), tries=tries)
+        made = Pass(desired, observed, found, statuses, busy=bool(memory.in_flight), tries=tries)
         self._publish(made)
         return made
 

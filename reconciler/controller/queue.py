@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 
 from reconciler.model.action import BuildImage, PullImage
 from reconciler.model.errors import ReconcilerError
-from reconciler.model.memory import Memory, Outcome, begin, forget, note_ends, remember, see_sessions, see_signs_of_life
+from reconciler.model.memory import (
+    Memory,
+    Outcome,
+    begin,
+    forget,
+    note_ends,
+    remember,
+    see_images,
+    see_sessions,
+    see_signs_of_life,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,11 +60,12 @@ class Queue:
         *,
         clock: Callable[[], float],
         done: Callable[[Step, Outcome], None],
+        memory: Memory | None = None,
     ) -> None:
         self._act = act
         self._clock = clock
         self._done = done
-        self._memory = Memory()
+        self._memory = memory or Memory()
         self._lock = threading.Lock()
         self._builders = threading.BoundedSemaphore(BUILDERS)
         self._building: dict[str, threading.Thread] = {}
@@ -70,7 +81,7 @@ class Queue:
         now_s = self._clock()
         with self._lock:
             seen = see_signs_of_life(see_sessions(self._memory, desired, now_s=now_s), observed, now_s=now_s)
-            self._memory = forget(seen, observed, now_s=now_s)
+            self._memory = forget(see_images(seen, observed, now_s=now_s), observed, now_s=now_s)
 
     def note_ends(self, observed: Observed, ends: Iterable[End]) -> None:
         """Note how instances ended."""

@@ -140,16 +140,20 @@ def image(raw: dict[str, Any]) -> Image:
     """
     marks = raw.get("Labels") or {}
     tags = tuple(sorted(tag for tag in raw.get("RepoTags") or () if tag != "<none>:<none>"))
+    size = int(raw.get("Size") or 0)
+    if not tags and marks.get(labels.KIND) == labels.KIND_BUILD:
+        return Image(raw["Id"], instance=marks.get(labels.INSTANCE, ""), stage=True, size_bytes=size)
     hashed = marks.get(labels.ENV_HASH, "") if marks.get(labels.KIND) == labels.KIND_ENV else ""
     if not hashed or (tags and names.env_image(hashed) not in tags):
         digests = (found for found in raw.get("RepoDigests") or () if not found.startswith("<none>"))
-        return Image(raw["Id"], tuple(sorted((*tags, *digests))))
-    return Image(raw["Id"], tags, hashed, marks.get(labels.BASE, ""), marks.get(labels.INSTANCE, ""))
+        return Image(raw["Id"], tuple(sorted((*tags, *digests))), size_bytes=size)
+    base, instance = marks.get(labels.BASE, ""), marks.get(labels.INSTANCE, "")
+    return Image(raw["Id"], tags, hashed, base, instance, size_bytes=size)
 
 
 def images(listed: Iterable[Image]) -> tuple[Image, ...]:
-    """Return environment images and those with a name, in a fixed order."""
-    kept = (found for found in listed if found.tags or found.env_hash)
+    """Return environment images, those with a name, and what builds left, in a fixed order."""
+    kept = (found for found in listed if found.tags or found.env_hash or found.stage)
     return tuple(sorted(kept, key=lambda found: (found.tags, found.id)))
 
 

@@ -40,17 +40,34 @@ class Diagnostic:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageCache:
+    """How many environment images are kept that nobody needs now.
+
+    Beyond `max_count` images, or `max_bytes` of what they hold above their base images (None: any), those go that were
+    used least recently, but none that was used within `min_age_s`. Images in need count, and never go.
+    """
+
+    max_count: int = 50
+    max_bytes: int | None = None
+    min_age_s: float = 3600.0
+
+
+NO_CACHE = ImageCache(max_count=0, min_age_s=0.0)
+"""Nothing is kept but what somebody needs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Desired state. `kept` are pipelines whose manifest is gone and had asked to be kept.
 
     `complete` is False when something wanted may not have been read: then nothing is pruned.
 
-    Environment images that nobody uses are kept, being cheap to keep and dear to build, unless `keep_images` is False.
+    Environment images that nobody needs are kept as `images` says, being cheap to keep and dear to build.
     """
 
     pipelines: tuple[Pipeline, ...] = ()
     sessions: tuple[Session, ...] = ()
     complete: bool = True
     diagnostics: tuple[Diagnostic, ...] = ()
-    keep_images: bool = True
+    images: ImageCache = field(default_factory=ImageCache)
     kept: frozenset[str] = frozenset()

@@ -79,6 +79,8 @@ class Memory:
     """Since when an instance runs and its runtime gives no sign of life, by the instance's name."""
     pulled_s: Mapping[str, float] = field(default_factory=dict)
     """When an image was last pulled, by its reference."""
+    image_used_s: Mapping[str, float] = field(default_factory=dict)
+    """When an image of ours was last used, or first seen, by its key."""
     ends: Mapping[str, End] = field(default_factory=dict)
     """How an instance ended last, by its name."""
 
@@ -148,6 +150,14 @@ def note_ends(memory: Memory, observed: Observed, ends: Iterable[End]) -> Memory
     there = {(c.name, c.id) for c in observed.containers} | {(end.name, "") for end in observed.process_ends}
     known = {**memory.ends, **{end.name: end for end in ends}}
     return replace(memory, ends={name: end for name, end in known.items() if (name, end.container) in there})
+
+
+def see_images(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
+    """Note which images of ours are used now. One that was not known before counts as used."""
+    used = {container.image_id for container in observed.containers}
+    ours = [image for image in observed.images if image.env_hash or image.stage]
+    times = {image.key: now_s if image.id in used else memory.image_used_s.get(image.key, now_s) for image in ours}
+    return replace(memory, image_used_s=times)
 
 
 def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:

@@ -64,13 +64,23 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of the engine: an environment image of ours (`env_hash` set), or a possible base image."""
+    """An image of the engine: an environment image of ours (`env_hash` set), or a possible base image.
+
+    A `stage` has no name and was left by a build, for the next one. `size_bytes` counts what is below it, too.
+    """
 
     id: str
     tags: tuple[str, ...] = ()
     env_hash: str = ""
     base_id: str = ""
     instance: str = ""
+    stage: bool = False
+    size_bytes: int = 0
+
+    @property
+    def key(self) -> str:
+        """By what an image of ours is remembered: it stays the same when an environment is built again."""
+        return self.env_hash or self.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ OFF_NETWORK = "container is not connected to its network"
 UNWANTED = "nobody wants it any more"
 RENAMED = "container was renamed"
 SILENT = "it runs, and its runtime gives no sign of life"
+STAGE_LEFT = "a build has left it, and no other has needed it for long"
+NO_ROOM = "nobody needs it, and there are more images than are to be kept"
 ENDPOINTS_MISSING = "endpoints are missing"
 ENDPOINTS_DIFFER = "endpoints differ"
 

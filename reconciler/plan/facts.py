@@ -21,6 +21,7 @@ class Facts:
     files: dict[str, NodeFiles]
     images_by_tag: dict[str, Image]
     images_by_env: dict[str, Image]
+    images_by_id: dict[str, Image]
     servers: dict[str, frozenset[str]]
     """Session name to the names of the existing instances that are assigned to it."""
 
@@ -71,6 +72,7 @@ def index(observed: Observed) -> Facts:
         process_ends={end.name: end for end in observed.process_ends if end.name not in processes},
         files={files.name: files for files in observed.node_files},
         images_by_tag={tag: image for image in observed.images for tag in image.tags},
+        images_by_id={image.id: image for image in observed.images},
         images_by_env={image.env_hash: image for image in observed.images if image.env_hash},
         servers={session: frozenset(names) for session, names in servers.items()},
     )

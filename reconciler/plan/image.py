@@ -13,6 +13,7 @@ from reconciler.model.instance import EnvImage
 from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
+    from reconciler.model.desired import Desired
     from reconciler.model.manifest import Docker
     from reconciler.plan.facts import Facts
 
@@ -57,6 +58,13 @@ def environment(docker: Docker, facts: Facts) -> EnvImage | MissingBase:
         if image.env_hash and candidate.env_hash == image.env_hash:
             return candidate
     return MissingBase(reference, pull=docker.pull_policy != "Never")
+
+
+def environments(desired: Desired, facts: Facts) -> set[str]:
+    """Return the environment hashes of all manifests, whether they run now or not."""
+    asked = {node.docker for pipeline in desired.pipelines for node in pipeline.nodes if node.docker is not None}
+    found = (environment(docker, facts) for docker in asked)
+    return {image.env_hash for image in found if isinstance(image, EnvImage)}
 
 
 def may_move(docker: Docker) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from reconciler.model.action import RemoveImage, Step
 from reconciler.model.memory import Memory
 from reconciler.plan import conditions, prune
 from reconciler.plan.assignment import place
 from reconciler.plan.facts import index
+from reconciler.plan.image import environments
 from reconciler.plan.patience import Patience
 from reconciler.plan.rollout import PULL_AGAIN_S, rollout
 from reconciler.plan.sharing import derive
@@ -16,7 +19,6 @@ from reconciler.plan.sharing import derive
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.model.action import Step
     from reconciler.model.desired import Desired
     from reconciler.model.observed import Observed
     from reconciler.model.status import ObjectStatus
@@ -58,13 +60,15 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     if desired.complete:
         copying = any(busy.startswith("source/") for busy in memory.in_flight)
         pruned += prune.prune_sources(facts, wanted=wanted.instances, pipelines=desired.pipelines, copying=copying)
-    if desired.complete and not desired.keep_images:
-        pruned += prune.prune_images(facts, keep=wished)
+        asked = partial(environments, desired, facts)
+        pruned += prune.prune_images(facts, wished=asked, cache=desired.images, used_s=memory.image_used_s, now_s=now_s)
     pulled_s = {base: memory.pulled_s[base] for base in wanted.moving if base in memory.pulled_s}
     pull_in_s = {base: at_s + PULL_AGAIN_S - now_s for base, at_s in pulled_s.items()}
     due = {base for base in wanted.moving if pull_in_s.get(base, 0) <= 0}
     found = [*pruned, *rollout(wanted, placement, facts, due=due), *conditions.endpoint_steps(view)]
     steps, blocked = patience.sift(_first_of_each(found, memory))
+    # An image that the engine won't give up is another instance's business: nothing waits for it to go.
+    blocked = [step for step in blocked if not isinstance(step.action, RemoveImage)]
     waits = [
         *(left_s for base, left_s in pull_in_s.items() if base not in due),
         patience.wait_s,

@@ -15,8 +15,9 @@ from reconciler.plan import drift
 from reconciler.plan.rollout import is_supplied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from reconciler.model.desired import ImageCache
     from reconciler.model.manifest import Pipeline
     from reconciler.model.observed import Container, Image
     from reconciler.plan.facts import Facts
@@ -64,22 +65,46 @@ def restart_silent(
             yield Step(action.RestartContainer(name, container.id), drift.SILENT)
 
 
-def prune_images(facts: Facts, *, keep: set[str]) -> list[Step]:
-    """Return the steps that remove this instance's environment images, on request only.
+def prune_images(
+    facts: Facts, *, wished: Callable[[], set[str]], cache: ImageCache, used_s: Mapping[str, float], now_s: float
+) -> list[Step]:
+    """Return the steps that remove images of ours that nobody needs and that the cache has no room for.
 
-    Those stay that a container uses, and those of the environment hashes in `keep`.
+    Nobody needs what no container uses and what is not of the environment hashes that manifests ask for (`wished`,
+    called only where there is too much). What somebody has given a name of his own stays, too. What builds left for
+    the next one goes by age alone.
     """
-    used = {container.image_id for container in facts.observed.containers}
-    ours = [image for image in facts.observed.images if _is_ours(image, facts) and image.id not in used]
-    return [
-        Step(action.RemoveImage(image.tags[0] if image.tags else image.id, image.id), "removal of images was asked for")
-        for image in ours
-        if image.env_hash not in keep
-    ]
+    ours = [image for image in facts.observed.images if _is_ours(image, facts)]
+    old = {image.key for image in ours if now_s - used_s.get(image.key, now_s) >= cache.min_age_s}
+    stages = [image for image in ours if image.stage and image.key in old]
+    images = sorted((image for image in ours if image.env_hash), key=lambda image: used_s.get(image.key, now_s))
+    sizes = {image.id: _own_bytes(image, facts) for image in images}
+    count, total = len(images), sum(sizes.values())
+    steps = [Step(action.RemoveImage(stage.id, stage.id), drift.STAGE_LEFT) for stage in stages]
+    if count <= cache.max_count and (cache.max_bytes is None or total <= cache.max_bytes):
+        return steps[:LEAST_PER_PASS]
+    used, keep = {container.image_id for container in facts.observed.containers}, wished()
+    for image in images:
+        if count <= cache.max_count and (cache.max_bytes is None or total <= cache.max_bytes):
+            break
+        if image.key in old and image.id not in used and image.env_hash not in keep and _has_no_other_name(image):
+            steps.append(Step(action.RemoveImage(image.tags[0] if image.tags else image.id, image.id), drift.NO_ROOM))
+            count, total = count - 1, total - sizes[image.id]
+    return steps[:LEAST_PER_PASS]
+
+
+def _own_bytes(image: Image, facts: Facts) -> int:
+    """Return what an image holds above its base image."""
+    base = facts.images_by_id.get(image.base_id)
+    return max(image.size_bytes - (base.size_bytes if base else 0), 0)
+
+
+def _has_no_other_name(image: Image) -> bool:
+    return set(image.tags) <= {names.env_image(image.env_hash)}
 
 
 def _is_ours(image: Image, facts: Facts) -> bool:
-    return bool(image.env_hash) and image.instance == facts.site.instance
+    return bool(image.env_hash or image.stage) and image.instance == facts.site.instance
 
 
 def _instances(facts: Facts, keep: set[str]) -> Iterator[Step]:

@@ -1,0 +1,57 @@
+"""The whole output of image builds, one file for each image, for `reconcile describe image`.
+
+Rule: it explains and decides nothing: what can't be written is not. Both a log and their number are bounded.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONGEST_BYTES = 2 << 20
+"""A log that grows longer loses its first half."""
+
+MOST_LOGS = 100
+
+
+class BuildLogs:
+    """The logs of an instance. Any thread may call."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._began_s: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, tag: str) -> None:
+        """Begin an image's log afresh, and drop the oldest where there are too many."""
+        with self._lock, suppress(OSError):
+            self._began_s[tag] = time.monotonic()
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            logs = sorted(self._directory.glob("*.log"), key=lambda path: path.stat().st_mtime)
+            for old in logs[: max(len(logs) - MOST_LOGS + 1, 0)]:
+                old.unlink()
+            place(self._directory, tag).write_text("", encoding="utf-8")
+
+    def line(self, tag: str, text: str) -> None:
+        """Append a line, with the seconds since the build began."""
+        elapsed_s = time.monotonic() - self._began_s.get(tag, time.monotonic())
+        with self._lock, suppress(OSError), place(self._directory, tag).open("a", encoding="utf-8") as log:
+            log.write(f"{elapsed_s:7.1f} {text}\n")
+            if log.tell() > LONGEST_BYTES:
+                log.flush()
+                self._halve(place(self._directory, tag))
+
+    @staticmethod
+    def _halve(path: Path) -> None:
+        content = path.read_bytes()
+        path.write_bytes(content[len(content) // 2 :].partition(b"\n")[2])
+
+
+def place(directory: Path, tag: str) -> Path:
+    """Return the file of an image's log."""
+    return directory / f"{tag.rpartition(':')[2]}.log"
