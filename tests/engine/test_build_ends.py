@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.contract import labels
-from tests.support.place import end, eventually
+from tests.support.place import end, eventually, unique
 
 if TYPE_CHECKING:
     import docker
@@ -20,7 +20,7 @@ spec:
   nodes:
     - id: echo
       nodeType: echo:Echo
-      docker: {pythonVersion: "3.11", systemDependencies: [libogg0], pythonPackages: [PACKAGE], isolated: true}
+      docker: {pythonVersion: "3.11", systemDependencies: [libogg0], pythonPackages: ["PACKAGE"], isolated: true}
 """
 CODE = "from reconciler.node import Node\n\n\nclass Echo(Node):\n    def process(self, frame):\n        return frame\n"
 
@@ -28,6 +28,7 @@ CODE = "from reconciler.node import Node\n\n\nclass Echo(Node):\n    def process
 def write(place: Place, *pipelines: str, package: str = "flatbuffers") -> None:
     (place.manifests / "nodes").mkdir(exist_ok=True)
     (place.manifests / "nodes" / "echo.py").write_text(CODE)
+    package = unique(package)
     for name in pipelines:
         text = MANIFEST.replace("NAME", name).replace("PACKAGE", package)
         (place.manifests / f"{name}.yaml").write_text(text)

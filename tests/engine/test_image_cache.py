@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from reconciler.contract import labels, names
-from tests.support.place import end, eventually
+from tests.support.place import end, eventually, unique
 
 if TYPE_CHECKING:
     import docker
@@ -20,7 +20,7 @@ metadata: {name: NAME}
 spec:
   suspend: SUSPEND
   nodes:
-    - {id: echo, nodeType: "echo:Echo", docker: {pythonVersion: "3.11", pythonPackages: [PACKAGE]}}
+    - {id: echo, nodeType: "echo:Echo", docker: {pythonVersion: "3.11", pythonPackages: ["PACKAGE"]}}
 """
 CODE = "from reconciler.node import Node\n\n\nclass Echo(Node):\n    def process(self, frame):\n        return frame\n"
 
@@ -28,7 +28,7 @@ CODE = "from reconciler.node import Node\n\n\nclass Echo(Node):\n    def process
 def write(place: Place, name: str, *, package: str, suspend: bool) -> None:
     (place.manifests / "nodes").mkdir(exist_ok=True)
     (place.manifests / "nodes" / "echo.py").write_text(CODE)
-    text = MANIFEST.replace("NAME", name).replace("PACKAGE", package).replace("SUSPEND", str(suspend).lower())
+    text = MANIFEST.replace("NAME", name).replace("PACKAGE", unique(package)).replace("SUSPEND", str(suspend).lower())
     (place.manifests / f"{name}.yaml").write_text(text)
 
 

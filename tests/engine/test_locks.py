@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from reconciler.contract import labels
+from tests.support.place import unique
 
 if TYPE_CHECKING:
     import docker
@@ -18,7 +19,7 @@ kind: Pipeline
 metadata: {name: locked}
 spec:
   nodes:
-    - {id: echo, nodeType: "echo:Echo", docker: {pythonVersion: "3.11", pythonPackages: [toolz]}}
+    - {id: echo, nodeType: "echo:Echo", docker: {pythonVersion: "3.11", pythonPackages: ["PACKAGE"]}}
 """
 CODE = "from reconciler.node import Node\n\n\nclass Echo(Node):\n    def process(self, frame):\n        return frame\n"
 
@@ -27,7 +28,8 @@ def test_what_is_locked_is_what_is_built(place: Place, client: docker.APIClient)
     (place.manifests / "nodes").mkdir()
     (place.manifests / "nodes" / "echo.py").write_text(CODE)
     manifest = place.manifests / "locked.yaml"
-    manifest.write_text(MANIFEST)
+    written = MANIFEST.replace("PACKAGE", unique("toolz"))
+    manifest.write_text(written)
     there = ("-f", str(place.manifests))
     said = place.reconcile("images", "lock", *there)
     assert said.returncode == 0, said.stderr
@@ -54,7 +56,7 @@ def test_what_is_locked_is_what_is_built(place: Place, client: docker.APIClient)
     assert client.logs(made["Id"]) == b"0.11.2\n"
     client.remove_container(made["Id"])
 
-    manifest.write_text(MANIFEST.replace("[toolz]", "[toolz, flatbuffers]"))
+    manifest.write_text(written.replace("pythonPackages: [", "pythonPackages: [flatbuffers, "))
     stale = place.reconcile("validate", str(place.manifests))
     assert stale.returncode == 2
     assert (

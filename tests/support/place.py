@@ -107,6 +107,14 @@ class Place:
         return [sys.executable, "-m", "reconciler.cli", *arguments]
 
 
+def unique(package: str) -> str:
+    """Return a requirement that means the package and that no other test asks for, so that its image is not there yet.
+
+    Environment images are shared by all instances of an engine.
+    """
+    return f"{package}!=9999.{uuid.uuid4().int % 10**9}"
+
+
 def end(program: subprocess.Popen[str]) -> int:
     """Ask a program to end, and wait for it."""
     if program.poll() is None:
