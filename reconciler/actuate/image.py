@@ -46,8 +46,13 @@ def recipe(image: EnvImage, site: Site, *, standard: bool = False) -> Recipe:
         ),
         changes=CHANGES,
         cache=names.cache_volume(site.instance),
-        aliases=(f"{STANDARD_IMAGE}:{image.python_version}",) if standard else (),
+        aliases=(standard_name(image.python_version),) if standard else (),
     )
+
+
+def standard_name(version: str) -> str:
+    """Return the name of the standard image of a Python version."""
+    return f"{STANDARD_IMAGE}:{version}"
 
 
 def resolution(image: EnvImage, site: Site) -> Recipe:

@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from reconciler.cli.progress import Progress
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,9 +23,12 @@ class Console:
         self._json = log_format == "json"
         self._verbose = verbose
         self._lock = threading.Lock()
+        self._progress = Progress(terminal=sys.stderr.isatty() and not self._json and not verbose)
 
     def event(self, event: Event) -> None:
         """Say what happened. Routine writes of small files are said only when asked for."""
+        if event.object.startswith("image/"):
+            self.build_ended(event.object.removeprefix("image/"))
         quiet = event.kind == "Normal" and event.reason in {"WriteEndpoints", "WriteAssignments", "RemoveEndpoints"}
         if quiet and not self._verbose:
             return
@@ -37,9 +42,24 @@ class Console:
             self._write(f"{stamp(event.at_s)} {mark} {event.object:<36} {event.reason}: {event.message}")
 
     def build(self, tag: str, line: str) -> None:
-        """Say a line of an image's build, when asked for."""
-        if self._verbose:
+        """Say how an image's build is getting on; every line of it, when asked for."""
+        with self._lock:
+            step = self._progress.take(tag, line)
+            changing = self._progress.line()
+            if changing:
+                print(changing, end="", file=sys.stderr, flush=True)
+        if self._verbose and not self._json:
             self._write(f"{tag} | {line}")
+        elif step and self._json:
+            fields = {"level": "normal", "object": f"image/{tag}", "reason": "Building"}
+            self._write(json.dumps({"time": stamp(time.time()), **fields, "message": step.split(" | ", 2)[2]}))
+        elif step:
+            self._write(step)
+
+    def build_ended(self, tag: str) -> None:
+        """Forget a build that has ended, well or not."""
+        with self._lock:
+            self._progress.end(tag)
 
     def output(self, *, at_s: float, instance: str, owners: tuple[str, ...], stream: str, text: str) -> None:
         """Say a line of a node's output."""
@@ -51,7 +71,7 @@ class Console:
 
     def _write(self, line: str) -> None:
         with self._lock:
-            print(line, file=sys.stderr, flush=True)
+            print(f"{self._progress.clear()}{line}", file=sys.stderr, flush=True)
 
 
 def stamp(at_s: float) -> str:

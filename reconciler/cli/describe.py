@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from reconciler.cli import codes
+from reconciler.cli import codes, image
 from reconciler.cli.console import stamp
 from reconciler.cli.items import of_kind
 from reconciler.cli.place import paths_of
@@ -20,6 +20,8 @@ EVENTS_SHOWN = 10
 
 def run(options: Namespace) -> int:
     """Print one object as YAML, then its events."""
+    if options.kind == "image":
+        return image.run(options)
     from ruamel.yaml import YAML  # noqa: PLC0415 - only this command pays for it
 
     paths = paths_of(options)

@@ -40,6 +40,10 @@ def run(options: Namespace) -> int:
             from reconciler.cli import locking  # noqa: PLC0415 - brings what the others don't need
 
             return locking.run(options)
+        case "standard":
+            from reconciler.cli import standard  # noqa: PLC0415 - see above
+
+            return standard.run(options)
         case _:
             return _do(options, (RemoveImage,))
 
@@ -91,6 +95,7 @@ def _do(options: Namespace, kinds: tuple[type[Action], ...]) -> int:
             for step in steps:
                 print(f"{type(step.action).__name__} {step.object}", file=sys.stderr)
                 world.act(step.action)
+                console.build_ended(step.object.removeprefix("image/"))
     return codes.INVALID if desired.diagnostics else codes.DONE
 
 

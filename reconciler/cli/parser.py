@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     _stream_commands(commands)
     _command(commands, "doctor", "say what of this machine would keep pipelines from running")
     images = _command(commands, "images", "list, build or prune environment images")
-    images.add_argument("verb", choices=("ls", "build", "lock", "prune"))
+    images.add_argument("verb", choices=("ls", "build", "lock", "standard", "prune"))
+    images.add_argument("version", nargs="*", help="with standard: Python versions (all)")
     image_cache.add_options(images)
     down = _command(commands, "down", "remove all that this instance owns")
     down.add_argument("--images", action="store_true", help="its environment images too")
@@ -57,7 +58,7 @@ def _look_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     events.add_argument("-f", "--follow", action="store_true", help="go on as more happens")
     events.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: one object a line")
     describe = _command(commands, "describe", "show one object whole")
-    describe.add_argument("kind", choices=("pipeline", "node", "session"))
+    describe.add_argument("kind", choices=("pipeline", "node", "session", "image"))
     describe.add_argument("name")
     _command(commands, "schema", "print the JSON Schema of manifests").add_argument(
         "kind", nargs="?", choices=("pipeline", "session"), default="pipeline"

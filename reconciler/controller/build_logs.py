@@ -52,6 +52,14 @@ class BuildLogs:
         path.write_bytes(content[len(content) // 2 :].partition(b"\n")[2])
 
 
+def read(directory: Path, tag: str) -> str | None:
+    """Return the log of an image's last build, or None where there is none."""
+    try:
+        return place(directory, tag).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
 def place(directory: Path, tag: str) -> Path:
     """Return the file of an image's log."""
     return directory / f"{tag.rpartition(':')[2]}.log"

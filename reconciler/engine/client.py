@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import docker
 import requests
-from docker.errors import APIError, create_api_error_from_http_exception
+from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 
 from reconciler.contract import labels
 from reconciler.engine import containers, streams
@@ -203,6 +203,8 @@ class Engine:
                         raise EngineError(f"the engine can't {what}: {line['error']}", reason="PullFailed")
             except APIError as error:
                 raise refused(what, error, reason="PullFailed") from error
+            except DockerException as error:  # of the host's credential store
+                raise EngineError(f"the engine can't {what}: {error}", reason="PullFailed") from error
 
     def build(self, recipe: Recipe, say: Callable[[str], None]) -> None:
         """Make and tag an image; `say` gets its output line by line. A failure leaves nothing half-made.
@@ -224,6 +226,12 @@ class Engine:
         """Remove an instance's cache of downloads; one that is gone is success."""
         with self._write(f"remove volume {volume}"), _gone_is_success():
             self._client.remove_volume(volume)
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image a further name, `repository:tag`; one that has it already is success."""
+        with self._write(f"tag image {image[:19]}"):
+            repository, _, tag = name.rpartition(":")
+            self._client.tag(image, repository, tag)
 
     def remove_image(self, image: str) -> None:
         """Remove an image by id, unforced; one that is gone is success."""

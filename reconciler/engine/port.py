@@ -94,6 +94,9 @@ class EnginePort(Protocol):
     def forget_cache(self, volume: str) -> None:
         """Remove an instance's cache of downloads; one that is gone is success."""
 
+    def tag(self, image: str, name: str) -> None:
+        """Give an image a further name, `repository:tag`."""
+
     def remove_image(self, image: str) -> None:
         """Remove an image by id, unforced; one that is gone is success."""
 

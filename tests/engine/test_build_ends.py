@@ -62,3 +62,35 @@ def test_build_that_nobody_wants_any_more_is_ended(place: Place, client: docker.
     (place.manifests / "other.yaml").unlink()
     eventually(lambda: "nobody wants what it builds any more" in place.log(), within_s=60)
     eventually(lambda: len(building(place, client)) <= 1, within_s=60)
+
+
+def test_many_that_ask_for_one_environment_cause_one_build(place: Place) -> None:
+    """EC-09."""
+    write(place, "one", "two", "three", package="toolz")
+    assert place.once().returncode == 0
+    containers = {item["status"]["container"] for item in place.items("nodes")}
+    assert len(containers) == 3, "each is isolated"
+    reasons = [item["status"]["reason"] for item in place.items("events")]
+    assert reasons.count("BuildImage") == 1
+
+
+def test_a_build_that_failed_is_tried_at_once_when_the_manifest_changes(place: Place) -> None:
+    """EC-01."""
+    write(place, "one", package="no-such-package-anywhere")
+    place.watch()
+    eventually(lambda: condition(place)["reason"] == "BuildFailed", within_s=60)
+    found = condition(place)
+    assert found["status"] == "False"
+    assert "install iceoryx2==0.10.* numpy no-such-package-anywhere" in found["message"]
+    assert "look whether no-such-package-anywhere is written as on its package index" in found["message"]
+    failed = place.reconcile("describe", "image", found["message"].split(": ")[0])
+    assert "state: not on the engine" in failed.stdout
+    assert "::step install iceoryx2" in failed.stdout, "the whole output is kept"
+    write(place, "one", package="toolz")
+    eventually(lambda: condition(place)["status"] == "True", within_s=60)
+
+
+def condition(place: Place) -> dict[str, str]:
+    """Return the condition `ImageReady` of the only node; an empty one until there is one."""
+    found = [each for item in place.items("nodes") for each in item["status"]["conditions"]]
+    return next((each for each in found if each["type"] == "ImageReady"), {"reason": "", "status": "", "message": ""})
