@@ -42,7 +42,7 @@ def run(options: Namespace) -> int:
             say=instance.say(console.event),
             publish=instance.publish,
             known=instance.published,
-            memory=instance.memory(),
+            memory=None if options.once else instance.memory(),
         )
         previous = [signal.signal(number, lambda *_: loop.stop()) for number in (signal.SIGTERM, signal.SIGINT)]
         try:

@@ -1,12 +1,11 @@
 """When each environment image was built, how long that took, and who used it last: beside the journal, in SQLite.
 
 Rule: the engine's images are the truth, and these only times. Losing them loses nothing else: an image without a record
-counts as just used.
+counts as just used. SQLite is imported when there is something to read or write: a pass at rest has neither.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -48,13 +47,15 @@ class ImageRecords:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._written: dict[str, tuple[str, ...]] = {}
-        self._written_s = float("-inf")
+        self._written: dict[str, tuple[str, ...]] | None = None
+        self._written_s = 0.0
 
     def read(self) -> dict[str, Record]:
         """Return what is remembered, by image key; nothing where there is no database that can be read."""
         if not self._path.exists():
             return {}
+        import sqlite3  # noqa: PLC0415 - see above
+
         try:
             with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=1.0)) as connection:
                 rows = connection.execute("SELECT key, built_s, took_s, used_s, used_by FROM images").fetchall()
@@ -84,6 +85,9 @@ class ImageRecords:
         images = {image.id: image for image in made.observed.images}
         used = _used(made, images)
         now_s = time.time()
+        if self._written is None and not made.plan.steps and not made.busy:
+            self._written, self._written_s = used, now_s
+        before = self._written or {}
         if used == self._written and now_s - self._written_s < WRITE_EVERY_S:
             return
         ours = {image.key for image in images.values() if image.env_hash or image.stage}
@@ -92,7 +96,7 @@ class ImageRecords:
             "ON CONFLICT (key) DO UPDATE SET used_s = excluded.used_s, used_by = excluded.used_by"
         )
         # What has just ceased to be used was used until now.
-        ended = {key: owners for key, owners in self._written.items() if key not in used and key in ours}
+        ended = {key: owners for key, owners in before.items() if key not in used and key in ours}
         self._write(text, [(key, now_s, ",".join(by)) for key, by in {**ended, **used}.items()])
         new = "INSERT OR IGNORE INTO images (key, used_s) VALUES (?, ?)"
         self._write(new, [(key, now_s) for key in sorted(ours - used.keys())])
@@ -103,6 +107,8 @@ class ImageRecords:
     def _write(self, text: str, rows: Sequence[tuple[object, ...]]) -> None:
         if not rows:
             return
+        import sqlite3  # noqa: PLC0415 - see above
+
         try:
             with closing(sqlite3.connect(self._path, timeout=1.0)) as connection, connection:
                 connection.execute("PRAGMA synchronous=OFF")

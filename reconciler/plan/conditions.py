@@ -14,7 +14,6 @@ from reconciler.contract.files import Endpoints
 from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec
-from reconciler.model.remedy import remedy
 from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
 from reconciler.plan import drift, image, limits, service
 from reconciler.plan.backoff import delay_s
@@ -236,6 +235,8 @@ def _last_words(view: View, name: str) -> str:
 
 def _advised(said: str) -> str:
     """Return what a node said of its failure, with what to do about it where that is known."""
+    from reconciler.model.remedy import remedy  # noqa: PLC0415 - its patterns cost what no pass at rest must pay
+
     advice = remedy([said])
     return f"{said}; {advice}" if advice else said
 
