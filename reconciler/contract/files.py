@@ -27,8 +27,19 @@ RELIABLE = "reliable"
 LATEST = "latest"
 
 STARTING = "starting"
+WAITING = "waiting"
 READY = "ready"
+ERRING = "erring"
 FAILED = "failed"
+"""How a session fares in a node: initializing; ready but for the instance that serves it yet; served; served, and
+`process` raised in the stream it has; not served."""
+
+RESTART = "Restart"
+SKIP = "Skip"
+FAIL = "Fail"
+"""What happens when a node raises on a frame (`onError`)."""
+
+STALL_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,10 @@ class Channel:
 
 @dataclass(frozen=True)
 class Served:
-    """One session as one node instance serves it. `generation` is a digest of the rest."""
+    """One session as one node instance serves it. `generation` is a digest of the rest.
+
+    `stall_timeout_s`: how long `process` may work on a frame and give nothing back; None: for ever.
+    """
 
     session: str
     pipeline: str
@@ -61,15 +75,22 @@ class Served:
     inputs: Tuple[Channel, ...]
     outputs: Tuple[Channel, ...]
     generation: str = ""
+    on_error: str = RESTART
+    stall_timeout_s: Optional[float] = STALL_TIMEOUT_S
 
 
 @dataclass(frozen=True)
 class Assignments:
-    """What a node instance shall serve. `generation` is a digest of the content: equal means nothing to do."""
+    """What a node instance shall serve. `generation` is a digest of the content: equal means nothing to do.
+
+    `leaving` are sessions that another instance takes over: it is to end them in good order, which it has done when
+    its status has this generation and does not name them. A runtime that doesn't know the field ends them at once.
+    """
 
     name: str
     generation: str
     sessions: Tuple[Served, ...] = ()
+    leaving: Tuple[Served, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +171,8 @@ def parse_assignments(text: str) -> Optional[Assignments]:
     raw = _load(text)
     try:
         sessions = tuple(_served(entry) for entry in raw.get("sessions", ()))
-        return Assignments(raw["name"], raw["generation"], sessions)
+        leaving = tuple(_served(entry) for entry in raw.get("leaving", ()))
+        return Assignments(raw["name"], raw["generation"], sessions, leaving)
     except (KeyError, TypeError, AttributeError):
         return None
 

@@ -54,3 +54,18 @@ def is_at(file: int, path: Path) -> bool:
         return path.stat().st_ino == os.fstat(file).st_ino
     except OSError:
         return False
+
+
+def remove_unheld(path: Path) -> None:
+    """Remove a file that is locked by nobody; whoever locks it afterwards sees by `is_at` that it is gone."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(file)

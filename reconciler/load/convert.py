@@ -88,6 +88,8 @@ def _node(node: written.Node) -> Node:
         params=json.dumps(node.params, sort_keys=True, separators=(",", ":")),
         docker=_docker(node.container) if node.container is not None else None,
         restart=Restart(node.restart.policy, float(node.restart.max_backoff_seconds)),
+        on_error=node.on_error,
+        stall_timeout_s=None if node.stall_timeout_seconds is None else float(node.stall_timeout_seconds),
     )
 
 

@@ -215,6 +215,18 @@ class Node(_Part):
     restart: Restart = Field(
         default_factory=Restart.model_construct, description="When a node that ended is started again."
     )
+    on_error: Literal["Restart", "Skip", "Fail"] = Field(
+        "Restart",
+        description="When process raises. Restart: a new node object tries the frame once more, then it is passed over. "
+        "Skip: it is passed over. Fail: the stream ends.",
+    )
+    stall_timeout_seconds: float | None = Field(
+        60,
+        ge=0.1,
+        le=86_400,
+        description="How long process may work on a frame and give nothing back until the node is ended and started "
+        "again; null: for ever.",
+    )
 
     @property
     def container(self) -> Docker | None:

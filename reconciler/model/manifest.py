@@ -10,6 +10,7 @@ from typing import Literal
 
 Activation = Literal["Always", "OnDemand"]
 Delivery = Literal["reliable", "latest"]
+OnError = Literal["Restart", "Skip", "Fail"]
 RestartPolicy = Literal["Always", "OnFailure", "Never"]
 Isolation = Literal["Host", "Private"]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
@@ -106,7 +107,10 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node of a pipeline. `params` is canonical JSON; `docker` None means a host process."""
+    """One node of a pipeline. `params` is canonical JSON; `docker` None means a host process.
+
+    `on_error` and `stall_timeout_s` (None: never) travel in the assignment, as parameters do.
+    """
 
     id: str
     node_type: str
@@ -114,6 +118,8 @@ class Node:
     params: str = "{}"
     docker: Docker | None = None
     restart: Restart = field(default_factory=Restart)
+    on_error: OnError = "Restart"
+    stall_timeout_s: float | None = 60.0
 
 
 @dataclass(frozen=True, slots=True)

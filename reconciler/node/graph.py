@@ -93,6 +93,10 @@ class Graph:
         for end in self._outputs.values():
             end.refresh()
 
+    def settled(self) -> bool:
+        """Tell whether all readers have acknowledged all that was sent."""
+        return all(end.settled() for end in self._outputs.values())
+
     def wake(self) -> None:
         """Wake the thread that waits here; from any thread."""
         self.inbox.wake()

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from reconciler.contract import env, files, lock, names
 from reconciler.node import code
@@ -77,6 +77,7 @@ class Runtime:
         self._setting = setting
         self._watch = Watch(setting.directory)
         self._workers: Dict[Key, Worker] = {}
+        self._parting: List[Worker] = []
         self._generation = ""
         self._error = ""
         self._written = files.Status("")
@@ -127,14 +128,13 @@ class Runtime:
         assignments = self._assignments()
         if assignments is None:
             return
-        wanted = {(served.session, served.node): served for served in assignments.sessions}
+        wanted = _by_key(assignments.sessions)
+        passed_on = {**_by_key(assignments.leaving), **wanted}
         for key, worker in list(self._workers.items()):
-            if wanted.get(key) != worker.served:
-                worker.stop()
-            if not worker.alive:
+            if wanted.get(key) != worker.served or worker.parting:
                 del self._workers[key]
-                if self._doing is not None:
-                    self._doing.free(worker.place)
+                self._parting.append(worker)
+        self._see_off(passed_on)
         for key, served in wanted.items():
             if key not in self._workers:
                 place = self._place(served.session)
@@ -149,13 +149,27 @@ class Runtime:
             return Place()
         return self._doing.place(session)
 
+    def _see_off(self, passed_on: Mapping[Key, files.Served]) -> None:
+        """Let those that part finish where somebody goes on between the same ends, and end the others at once."""
+        for worker in self._parting:
+            successor = passed_on.get(_key(worker.served))
+            if successor is not None and _ends(successor) == _ends(worker.served):
+                worker.leave()
+            else:
+                worker.stop()
+        for worker in self._parting:
+            if self._doing is not None and not worker.alive:
+                self._doing.free(worker.place)
+        self._parting = [worker for worker in self._parting if worker.alive]
+
     def _assignments(self) -> Optional[files.Assignments]:
         """Read the assignments; a file that is missing or damaged changes nothing."""
         text = files.read_text(self._setting.directory / "assignments.json")
         return None if text is None else files.parse_assignments(text)
 
     def _write_status(self) -> None:
-        sessions = tuple(self._workers[key].status() for key in sorted(self._workers))
+        speaking = {**{_key(worker.served): worker for worker in self._parting}, **self._workers}
+        sessions = tuple(speaking[key].status() for key in sorted(speaking))
         usage = self._meter.read() if self._meter is not None else files.Usage()
         status = files.Status(self._setting.name, self._generation, sessions, self._error, usage)
         if status == self._written and self._is_in_place(status):
@@ -176,15 +190,28 @@ class Runtime:
 
     def _stop_all(self) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        for worker in self._workers.values():
+        workers = [*self._workers.values(), *self._parting]
+        for worker in workers:
             worker.stop()
-        for worker in self._workers.values():
+        for worker in workers:
             worker.join(max(deadline - time.monotonic(), 0.0))
 
     def _on_signal(self, number: int, _: Optional[FrameType]) -> None:
         self._stopping = True
         self._watch.wake()
         _log.info("%s: ending", signal.Signals(number).name)
+
+
+def _key(served: files.Served) -> Key:
+    return (served.session, served.node)
+
+
+def _by_key(entries: Iterable[files.Served]) -> Dict[Key, files.Served]:
+    return {_key(served): served for served in entries}
+
+
+def _ends(served: files.Served) -> Tuple[Any, ...]:
+    return (served.inputs, served.outputs)
 
 
 def _without_counters(status: files.Status) -> Tuple[Any, ...]:

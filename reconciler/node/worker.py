@@ -1,26 +1,26 @@
 """One thread that serves one session with one node.
 
-A stream begins with the first frame of a newer epoch and ends when all inputs have ended; each has a node object of
-its own. Frames of an older epoch are left over from a program that is gone, and are passed over.
+It gets the node object ready, waits until no other instance serves this session with this node (`seat.py`), serves,
+and leaves in one of two ways: at once, or, when another instance goes on, in good order: the frame it works on is
+finished, and its ends stay until their readers have acknowledged all that was sent.
 
-Rule: a frame is acknowledged when all that it made the node emit is sent, and not before.
+Rule: nothing is read, emitted or acknowledged without the seat.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Type
 
-from reconciler.contract import header as wire
-from reconciler.contract.files import FAILED, READY, STARTING, Served, SessionStatus
-from reconciler.node.graph import Graph, cause_of
-from reconciler.stream.calls import Calls
+from reconciler.contract.files import FAIL, FAILED, READY, SKIP, STARTING, WAITING, Served, SessionStatus
+from reconciler.node.flow import Flow
+from reconciler.node.graph import Graph
+from reconciler.node.seat import Seat
 from reconciler.stream.errors import Closed
-from reconciler.stream.frame import EndOfStream, Error
+from reconciler.stream.frame import Error
 from reconciler.stream.inbox import IDLE_LOOK_S
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 RETRY_S = 1.0
 RETRY_MAX_S = 60.0
+TURN_S = 0.02
+"""How often one who waits asks whether the seat is free, or whether its readers have caught up."""
+
+STALLED = "Stalled"
+"""What stands for the exception's name in the error frame of a node that hangs."""
 
 
 class Worker:
@@ -48,30 +53,37 @@ class Worker:
         self._kind = kind
         self._changed = changed
         self._log = logging.getLogger(f"{served.pipeline}/{served.node}/{served.session}")
+        self._leaving = threading.Event()
         self._stopping = threading.Event()
         self._ended = False
         self._state = STARTING
         self._message = ""
-        self._failures = 0
         self._before = [0, 0, 0]
         self._graph: Optional[Graph] = None
-        self._calls: Optional[Calls] = None
-        self._used = False
-        self._epoch = 0
-        self._over: Dict[int, Arrival] = {}
+        self._flow: Optional[Flow] = None
         self._thread = threading.Thread(target=self._run, name=f"serve-{served.session}", daemon=True)
 
     def start(self) -> None:
         """Begin to serve."""
         self._thread.start()
 
+    def leave(self) -> None:
+        """Ask the thread to finish its frame and end when its readers have all that was sent."""
+        if not self._leaving.is_set():
+            self._leaving.set()
+            self._wake()
+
     def stop(self) -> None:
         """Ask the thread to end; it does so after the frame it works on. A second call does nothing."""
         if not self._stopping.is_set():
+            self._leaving.set()
             self._stopping.set()
-            graph = self._graph
-            if graph is not None:
-                graph.wake()
+            self._wake()
+
+    @property
+    def parting(self) -> bool:
+        """Whether it was asked to end."""
+        return self._leaving.is_set()
 
     @property
     def alive(self) -> bool:
@@ -96,6 +108,39 @@ class Worker:
             generation=self.served.generation,
         )
 
+    def stalls_in_s(self) -> Optional[float]:
+        """Return after how many more seconds without a sign of it the node counts as hanging; None: never."""
+        flow, limit_s = self._flow, self.served.stall_timeout_s
+        if flow is None or limit_s is None:
+            return None
+        return limit_s - flow.progress.worked_s()
+
+    def seize(self) -> Optional[Arrival]:
+        """Take the frame away from a node that hangs on it; None if it has just come back. The process must end."""
+        flow, limit_s = self._flow, self.served.stall_timeout_s
+        return None if flow is None or limit_s is None else flow.progress.seize(limit_s)
+
+    def give_up(self, arrival: Arrival, *, tried_before: bool) -> str:
+        """Tell the session that the node hangs, as `onError` says, and return that as a message."""
+        seq, policy = arrival.header.seq, self.served.on_error
+        said = f"process() has given nothing back for {self.served.stall_timeout_s:g} s"
+        skip = policy in (SKIP, FAIL) or tried_before
+        error = Error(
+            self.served.node,
+            STALLED,
+            said,
+            seq,
+            fatal=policy == FAIL,
+            timestamp_ns=arrival.frame.timestamp_ns,
+        )
+        fate = "is passed over" if skip else "is tried once more"
+        message = f"node {self.served.node} hangs in session {self.served.session}: {said} on frame {seq}, which {fate}"
+        self._state, self._message = FAILED, message
+        self._log.error("%s", message)
+        if self._flow is not None:
+            self._flow.give_up(arrival, error, skip=skip)
+        return message
+
     def _counts(self) -> Tuple[int, int, int]:
         graph = self._graph
         now = (graph.received, graph.sent, graph.dropped) if graph is not None else (0, 0, 0)
@@ -103,7 +148,7 @@ class Worker:
 
     def _run(self) -> None:
         pause_s = RETRY_S
-        while not self._stopping.is_set():
+        while not self._leaving.is_set():
             begun = time.monotonic()
             try:
                 self._serve()
@@ -112,148 +157,74 @@ class Worker:
             except BaseException as error:  # noqa: BLE001 - a thread must not end unseen
                 self._log.error("%s", traceback.format_exc())
                 self._report(FAILED, f"{type(error).__name__}: {error}")
-            finally:
-                self._leave()
             if time.monotonic() - begun > RETRY_MAX_S:
                 pause_s = RETRY_S
-            self._stopping.wait(pause_s)
+            self._leaving.wait(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)
         self._ended = True
         self._changed()
 
     def _serve(self) -> None:
-        self._graph = graph = Graph(self._domain, self.served, running=self._runs, log=self._log)
-        self._begin()
-        self._report(READY)
+        """Get ready, take the seat, serve, and leave whatever was reached."""
+        seat = Seat(self._domain.root, self.served.session, self.served.node)
+        self._flow = flow = Flow(self.served, self._kind, report=self._report, log=self._log, place=self.place)
+        try:
+            flow.begin()
+            if self._sit_down(seat):
+                self._graph = graph = Graph(self._domain, self.served, running=self._runs, log=self._log)
+                flow.connect(graph)
+                self._report(READY)
+                self._pump(flow, graph)
+                self._see_off(graph)
+        finally:
+            self._close_graph()
+            seat.leave()
+            flow.end()
+            self.place.idle()
+
+    def _sit_down(self, seat: Seat) -> bool:
+        """Take the seat; False if this is to end before it is free."""
+        if seat.take():
+            return True
+        self._report(WAITING, "another instance still serves this session")
+        while not self._leaving.wait(TURN_S):
+            if seat.take():
+                return True
+        return False
+
+    def _pump(self, flow: Flow, graph: Graph) -> None:
+        """Serve until it is time to leave."""
         looked = time.monotonic()
-        while not self._stopping.is_set():
+        while not self._leaving.is_set():
             arrival = graph.inbox.spin()
             if arrival is not None:
-                self._take(arrival)
+                flow.take(arrival)
             else:
                 graph.inbox.wait(IDLE_LOOK_S)
             if time.monotonic() - looked >= IDLE_LOOK_S:
                 looked = time.monotonic()
                 graph.look()
 
-    def _leave(self) -> None:
-        """Clean up and close, whatever was reached."""
-        self._end()
+    def _see_off(self, graph: Graph) -> None:
+        """Wait until the readers have acknowledged all that was sent: a new one could not get it from anybody else."""
+        while not self._stopping.is_set() and not graph.settled():
+            graph.look()
+            self._stopping.wait(TURN_S)
+
+    def _close_graph(self) -> None:
         graph, counts = self._graph, self._counts()
         self._before, self._graph = list(counts), None
-        self._over.clear()
-        self.place.idle()
         if graph is not None:
             graph.close()
+
+    def _wake(self) -> None:
+        graph = self._graph
+        if graph is not None:
+            graph.wake()
 
     def _runs(self) -> bool:
         return not self._stopping.is_set()
 
-    def _begin(self) -> None:
-        """Make a node object for the next stream."""
-        params = json.loads(self.served.params) if self.served.params else {}
-        calls = Calls(self._kind, params=params, session=self.served.session, log=self._log)
-        self.place.initializing()
-        calls.initialize()
-        self.place.idle()
-        self._calls, self._used = calls, False
-
-    def _end(self) -> None:
-        """Clean the node object up; what that raises is logged, since the stream is over."""
-        calls, self._calls = self._calls, None
-        if calls is not None:
-            try:
-                calls.cleanup()
-            except Exception:  # noqa: BLE001 - it is the user's code
-                self._log.exception("cleanup() raised; going on")
-
-    def _take(self, arrival: Arrival) -> None:
-        header = arrival.header
-        if header.epoch > self._epoch:
-            self._meet(header.epoch)
-        if header.epoch < self._epoch:
-            arrival.source.done(header)
-        elif header.kind == wire.END:
-            self._over[arrival.end] = arrival
-            if len(self._over) == len(self.served.inputs):
-                self._finish(arrival)
-        elif header.kind == wire.ERROR:
-            self._need_graph().emit_everywhere(arrival.frame, epoch=self._epoch, cause=cause_of(arrival, 0))
-            arrival.source.done(header)
-        else:
-            self._process(arrival)
-            arrival.source.done(header)
-
-    def _meet(self, epoch: int) -> None:
-        """Begin a new stream; an older one that did not end belongs to a program that is gone."""
-        if self._used:
-            self._end()
-        if self._calls is None:
-            self._begin()
-        self._settle()
-        self._epoch = epoch
-        self._need_graph().restart()
-
-    def _finish(self, arrival: Arrival) -> None:
-        """Let the node give out what is left, pass the end on, and be ready for the next stream."""
-        count = self._process(arrival)
-        self._need_graph().emit_everywhere(EndOfStream(), epoch=self._epoch, cause=cause_of(arrival, count))
-        self._settle()
-        self._end()
-        if self.served.session == self.served.pipeline:
-            self._begin()  # a standing session: another program may come
-
-    def _settle(self) -> None:
-        """Acknowledge the ends that were kept until all had come."""
-        for ended in self._over.values():
-            ended.source.done(ended.header)
-        self._over.clear()
-
-    def _process(self, arrival: Arrival) -> int:
-        """Hand a frame to the node and send what it gives back; return the next free index."""
-        graph = self._need_graph()
-        index = 0
-        try:
-            if self._calls is None:
-                self._begin()
-            self.place.frame(arrival.header.seq)
-            self._used = True
-            for output in self._need_calls().process(arrival.frame):
-                if not isinstance(output.frame, EndOfStream):
-                    graph.emit(output.port, output.frame, epoch=self._epoch, cause=cause_of(arrival, index))
-                    index += 1
-        except Closed:
-            raise
-        except Exception as error:  # noqa: BLE001 - it is the user's code
-            self._fail(arrival, error, index)
-            index += 1
-        else:
-            if self._state == FAILED:
-                self._report(READY)
-        self.place.idle()
-        return index
-
-    def _fail(self, arrival: Arrival, error: Exception, index: int) -> None:
-        """Tell the session and the controller that the node raised; the frame is skipped."""
-        self._failures += 1
-        name, text, seq = type(error).__name__, str(error), arrival.header.seq
-        self._log.error("process() raised on frame %d\n%s", seq, traceback.format_exc())
-        self._report(FAILED, f"process() raised {name} on frame {seq}: {text} ({self._failures} so far)")
-        frame = Error(self.served.node, name, text, seq, timestamp_ns=arrival.frame.timestamp_ns)
-        self._need_graph().emit_everywhere(frame, epoch=self._epoch, cause=cause_of(arrival, index))
-
     def _report(self, state: str, message: str = "") -> None:
         self._state, self._message = state, message
         self._changed()
-
-    def _need_graph(self) -> Graph:
-        if self._graph is None:
-            msg = "not serving"
-            raise Closed(msg)
-        return self._graph
-
-    def _need_calls(self) -> Calls:
-        if self._calls is None:
-            msg = "no node object"
-            raise Closed(msg)
-        return self._calls

@@ -1,17 +1,18 @@
 """Which instance serves which session, and when a session moves from an old instance to a new one.
 
-Rule: a session moves as a whole, and only when everything it moves to is up. Until then it stays exactly as it is
-assigned, and the instances that serve it stay wanted: so a new version that can't be built, started or made ready
-leaves the old one serving. A session that opens meanwhile goes to the old one too.
+Rule: a session moves as a whole, and only when everything it moves to is up and has got ready for it. Until then the
+instances that serve it stay wanted: so a new version that can't be built, started, initialized or made ready leaves the
+old one serving. A session that opens meanwhile goes to the old one too. The order of a move is in `handover.py`.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.contract.files import Assignments, Served
-from reconciler.plan import service
+from reconciler.plan import handover, service
 from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
@@ -24,31 +25,49 @@ if TYPE_CHECKING:
 class Placement:
     """The assignments there shall be, by instance name.
 
-    `held` names the instances that only stay until their sessions can move; `waiting` the sessions that can't yet.
+    `held` names the instances that only stay until their sessions have moved; `waiting` the sessions that have not,
+    and `moving` those of them that are on their way. `serving` says which instance answers for a node in a session: by
+    session and node.
     """
 
     documents: dict[str, Assignments] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
+    moving: set[str] = field(default_factory=set)
+    serving: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Entries:
+    sessions: dict[str, list[Served]]
+    leaving: dict[str, list[Served]]
 
 
 def place(wanted: Wanted, facts: Facts) -> Placement:
     """Return the assignments of every instance that is wanted or still serves."""
     placement = Placement()
-    serving: dict[str, list[Served]] = {name: [] for name in wanted.instances}
+    entries = _Entries(defaultdict(list), defaultdict(list))
     for session, pipeline in wanted.sessions:
         if elders := _elders(session.name, pipeline, wanted, facts):
             placement.waiting.add(session.name)
             for node in pipeline.nodes:
-                serving.setdefault(elders[node.id], []).append(service.served(pipeline, node, session.name))
+                _put(placement, entries, elders[node.id], service.served(pipeline, node, session.name))
         elif _may_assign(session.name, pipeline, wanted, facts):
-            _assign(session.name, pipeline, wanted, serving)
+            _assign(session.name, pipeline, wanted, placement=placement, entries=entries, facts=facts)
         else:
             placement.waiting.add(session.name)
-            _hold(session.name, facts, serving)
-    placement.held = set(serving) - set(wanted.instances)
-    placement.documents = {name: _document(name, entries) for name, entries in serving.items()}
+            _hold(session.name, pipeline, wanted, placement=placement, entries=entries, facts=facts)
+    names = {*wanted.instances, *entries.sessions, *entries.leaving}
+    placement.held = names - set(wanted.instances)
+    placement.documents = {
+        name: _document(name, entries.sessions.get(name, []), entries.leaving.get(name, [])) for name in sorted(names)
+    }
     return placement
+
+
+def _put(placement: Placement, entries: _Entries, name: str, served: Served) -> None:
+    entries.sessions[name].append(served)
+    placement.serving[served.session, served.node] = name
 
 
 def _may_assign(session: str, pipeline: Pipeline, wanted: Wanted, facts: Facts) -> bool:
@@ -78,20 +97,48 @@ def _elders(session: str, pipeline: Pipeline, wanted: Wanted, facts: Facts) -> d
     return found if covered and not set(found.values()) <= targets else {}
 
 
-def _assign(session: str, pipeline: Pipeline, wanted: Wanted, serving: dict[str, list[Served]]) -> None:
-    for node in pipeline.nodes:
-        serving[wanted.placed[pipeline.name, node.id]].append(service.served(pipeline, node, session))
+def _assign(
+    session: str, pipeline: Pipeline, wanted: Wanted, *, placement: Placement, entries: _Entries, facts: Facts
+) -> None:
+    """Assign a session to the instances it is to be in, and let go of it in others as far as the handover is."""
+    targets = {node.id: wanted.placed[pipeline.name, node.id] for node in pipeline.nodes}
+    new = {node.id: service.served(pipeline, node, session) for node in pipeline.nodes}
+    for node, served in new.items():
+        _put(placement, entries, targets[node], served)
+    elders = list(handover.elders(session, targets, facts))
+    moving = {elder.served.node for elder in elders} & set(new)
+    ready = all(handover.is_ready(targets[node], new[node], facts) for node in moving)
+    for elder in elders:
+        successor = new.get(elder.served.node)
+        if handover.has_left(elder, facts):
+            continue
+        if not (elder.leaving or ready):
+            _put(placement, entries, elder.name, elder.served)
+            placement.moving.add(session)
+        elif successor is not None and handover.same_ends(elder.served, successor):
+            entries.leaving[elder.name].append(elder.served)
+            placement.moving.add(session)
+    placement.waiting |= placement.moving
 
 
-def _hold(session: str, facts: Facts, serving: dict[str, list[Served]]) -> None:
-    """Keep a session as it is assigned now."""
-    for name in sorted(facts.servers.get(session, frozenset())):
+def _hold(
+    session: str, pipeline: Pipeline, wanted: Wanted, *, placement: Placement, entries: _Entries, facts: Facts
+) -> None:
+    """Keep a session as it is assigned now; where two instances have it, the old one answers for it."""
+    targets = {wanted.placed.get((pipeline.name, node.id)) for node in pipeline.nodes}
+    for name in sorted(facts.servers.get(session, frozenset()), key=lambda name: (name not in targets, name)):
         assignments = facts.files[name].assignments
-        kept = [entry for entry in assignments.sessions if entry.session == session] if assignments else []
-        serving.setdefault(name, []).extend(kept)
+        if assignments is not None:
+            for served in handover.of_session(assignments.sessions, session):
+                _put(placement, entries, name, served)
+            entries.leaving[name] += handover.of_session(assignments.leaving, session)
 
 
-def _document(name: str, entries: list[Served]) -> Assignments:
-    ordered = tuple(sorted(entries, key=lambda entry: (entry.session, entry.node)))
-    generation = digest("assignments", {"sessions": ordered})
-    return Assignments(name, generation[:12], ordered)
+def _document(name: str, sessions: list[Served], leaving: list[Served]) -> Assignments:
+    def ordered(entries: list[Served]) -> tuple[Served, ...]:
+        return tuple(sorted(entries, key=lambda entry: (entry.session, entry.node)))
+
+    content: dict[str, object] = {"sessions": ordered(sessions)}
+    if leaving:
+        content["leaving"] = ordered(leaving)
+    return Assignments(name, digest("assignments", content)[:12], ordered(sessions), ordered(leaving))

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CRASH_LOOP_AFTER = 3
 """Starts in a row (each within the healthy time of the last) from which a node counts as crash looping."""
 
+RAISED = "NodeRaised"
+"""Reason of a session that is served, and in whose present stream a node raised."""
+
 Said = tuple[ConditionStatus, str, str]
 """Status, reason, message."""
 
@@ -95,8 +98,9 @@ def _endpoints(view: View, session: str, present: Endpoints | None) -> Endpoints
         return Endpoints(session, asked, reason=reason, message=message)
     stays = present is not None and present.inputs and session in view.placement.waiting
     document = present if present is not None and stays else service.endpoints(pipeline, session)
-    said = ("", "") if ready == "True" else (reason, message)
-    return replace(document, ready=ready == "True", reason=said[0], message=said[1])
+    if ready == "True" or reason == RAISED:  # the next program's stream is another one
+        return replace(document, ready=True, reason="", message="")
+    return replace(document, ready=False, reason=reason, message=message)
 
 
 def _pipeline_of(view: View, session: str) -> Pipeline | None:
@@ -133,13 +137,9 @@ def _no_pipeline(view: View, session: str) -> Said:
 
 
 def _server(view: View, pipeline: Pipeline, node: Node, session: str) -> str | None:
-    """Return the instance that serves a node in a session: the one it is placed in, or the one it is held by."""
-    if session not in view.placement.waiting:
-        return view.wanted.placed.get((pipeline.name, node.id))
-    for name, document in view.placement.documents.items():
-        if any(entry.session == session and entry.node == node.id for entry in document.sessions):
-            return name
-    return view.wanted.placed.get((pipeline.name, node.id))
+    """Return the instance that answers for a node in a session: the one it goes to, or the one it is held by."""
+    placed = view.wanted.placed.get((pipeline.name, node.id))
+    return view.placement.serving.get((session, node.id), placed)
 
 
 def _served_problem(view: View, name: str | None, node: Node, session: str) -> Problem | None:
@@ -156,8 +156,17 @@ def _served_problem(view: View, name: str | None, node: Node, session: str) -> P
         return ("Starting", "is taking in its assignments")
     if found.state == files.STARTING:
         return ("Initializing", "is initializing")
-    failed = found.state == files.FAILED
-    return ("NodeFailed", _advised(found.message) + _refusal(view, name)) if failed else None
+    reason = {files.FAILED: "NodeFailed", files.ERRING: RAISED}.get(found.state)
+    return (reason, _advised(found.message) + _refusal(view, name)) if reason else None
+
+
+def _not_taken_over(view: View, pipeline: Pipeline, node: Node, session: str) -> Problem | None:
+    """Return why a new instance can't take a session over, which the old one then goes on serving, or None."""
+    name = view.wanted.placed.get((pipeline.name, node.id))
+    if name == view.placement.serving.get((session, node.id)):
+        return None
+    problem = _served_problem(view, name, node, session)
+    return problem if problem and problem[0] == "NodeFailed" else None
 
 
 def _refusal(view: View, name: str | None) -> str:
@@ -293,7 +302,9 @@ def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> I
     yield _condition("Running", ("False", *problem) if problem else YES, generation)
     for session, asked in view.wanted.sessions:
         lasting = asked.name == pipeline.name and session.kind != "lease"
-        if lasting and not problem and session.name not in view.placement.waiting:
+        if lasting and not problem and session.name in view.placement.waiting:
+            problem = _not_taken_over(view, pipeline, node, session.name)
+        elif lasting and not problem:
             problem = _served_problem(view, name, node, session.name)
     yield _condition("Ready", ("False", *problem) if problem else YES, generation)
     instance, instance_files = view.wanted.instances.get(name), view.facts.files.get(name)
@@ -335,6 +346,10 @@ def _degraded(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -> Said
     problem = _all(parts, "Node", "Running")
     if served and problem[0] == "False":
         return ("True", problem[1], f"the version before goes on serving: {problem[2]}")
+    for name in served:
+        for node in pipeline.nodes:
+            if stuck := _not_taken_over(view, pipeline, node, name):
+                return ("True", stuck[0], f"the version before goes on serving: node {node.id}: {stuck[1]}")
     if problem[0] == "False" and problem[1] in {"CrashLoop", "Restarting", "Ended"}:
         return ("True", problem[1], problem[2])
     for node in pipeline.nodes:

@@ -23,7 +23,7 @@ class Facts:
     images_by_env: dict[str, Image]
     images_by_id: dict[str, Image]
     servers: dict[str, frozenset[str]]
-    """Session name to the names of the existing instances that are assigned to it."""
+    """Session name to the names of the existing instances that are assigned to it, or are to leave it."""
 
     def exists(self, name: str) -> bool:
         """Whether an instance has a container or a process."""
@@ -62,7 +62,7 @@ def index(observed: Observed) -> Facts:
     for files in observed.node_files:
         if files.assignments is None or not (files.name in containers or files.name in processes):
             continue
-        for served in files.assignments.sessions:
+        for served in (*files.assignments.sessions, *files.assignments.leaving):
             servers.setdefault(served.session, set()).add(files.name)
     return Facts(
         observed=observed,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 TRANSITION_S = 1.0
-"""When to look again while an instance runs and its runtime does not: it starts, or it dies and nobody told."""
+"""When to look again while an instance runs and its runtime does not (it starts, or it dies and nobody told), and while
+a session moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         patience.wait_s,
         None if wanted.linger_until_s is None else wanted.linger_until_s - now_s,
         TRANSITION_S if any(facts.runs(name) and not facts.up(name) for name in keep) else None,
+        TRANSITION_S if placement.moving else None,
     ]
     requeue_s = min((wait_s for wait_s in waits if wait_s is not None), default=None)
     return Plan(tuple(steps), conditions.statuses(view), requeue_s, tuple(blocked), tuple(sorted(placement.waiting)))

@@ -31,6 +31,8 @@ def served(pipeline: Pipeline, node: Node, session: str) -> Served:
         params=node.params,
         inputs=_inputs(pipeline, node, session),
         outputs=_outputs(pipeline, node, session),
+        on_error=node.on_error,
+        stall_timeout_s=node.stall_timeout_s,
     )
     return replace(made, generation=digest("served", vars(made))[:12])
 

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.contract import lock
 from reconciler.model.errors import ShmError
 from reconciler.model.observed import ShmNode, ShmService
 from reconciler.shm.rest import AtRest
@@ -21,6 +22,9 @@ SHM = Path("/dev/shm")  # noqa: S108 - the place where iceoryx2 keeps its segmen
 CLEANUP_TIMEOUT_S = 2
 POSITIONS = "positions"
 """Where readers keep how far they are, below the root directory."""
+
+SEATS = "seats"
+"""Where nodes hold the sessions they serve, below the root directory."""
 
 SWEEPER = "reconciler-sweeper"
 
@@ -82,11 +86,10 @@ class Shm:
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove the readers' positions in channels that are no more. Its ends do so themselves unless killed."""
-        try:
-            kept = sorted((self._root / POSITIONS).iterdir())
-        except FileNotFoundError:
-            return
+        """Remove positions in channels that are no more, and seats nobody has. Who is not killed does so itself."""
+        for seat in self._kept(SEATS):
+            lock.remove_unheld(seat)
+        kept = self._kept(POSITIONS)
         if kept:
             there = {service.name for service in self.look()[1]}
             for path in kept:
@@ -103,6 +106,12 @@ class Shm:
         if not self._has_entries("nodes") and self.files() == (0, 0):
             for path in self._segments():
                 path.unlink(missing_ok=True)
+
+    def _kept(self, part: str) -> list[Path]:
+        try:
+            return sorted((self._root / part).iterdir())
+        except FileNotFoundError:
+            return []
 
     def _segments(self) -> Iterator[Path]:
         return SHM.glob(f"{self._prefix}*")

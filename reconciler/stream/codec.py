@@ -152,6 +152,7 @@ def _error(frame: Error) -> Encoded:
         "exception": frame.exception,
         "message": frame.message,
         "frame_seq": frame.frame_seq,
+        "fatal": frame.fatal,
     }
     raw = _json(value, "error")
     return (wire.ERROR, raw, len(raw), *_NO_ARRAY)

@@ -115,6 +115,12 @@ class Credit:
                 listeners -= 1
         return listeners > 0
 
+    def settled(self, sent: int) -> bool:
+        """Look after the readers, and tell whether each has acknowledged all that was sent."""
+        for reader in self._readers:
+            reader.look()
+        return all(reader.unacknowledged(sent) <= 0 for reader in self._readers)
+
     def wait(self, sent: int, *, timeout_s: Optional[float], look: Callable[[], bool]) -> None:
         """Wait until a frame may be sent. Interruptible by signals; the GIL is released.
 

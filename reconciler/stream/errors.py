@@ -24,17 +24,21 @@ class SessionNotReady(StreamError):
 
 
 class NodeFailed(StreamError):
-    """A node raised while it worked on a frame. The session goes on; later frames can be received.
+    """A node raised while it worked on a frame. The session goes on, unless it is `fatal`; later frames can be received.
 
     `node` is the node's id, `exception` the name of what it raised, `frame_seq` the seq of the frame it raised on.
+    `fatal`: the stream has ended with it, and every further use of the session raises it again.
     """
 
-    def __init__(self, message: str, *, node: str = "", exception: str = "", frame_seq: int = 0) -> None:
+    def __init__(
+        self, message: str, *, node: str = "", exception: str = "", frame_seq: int = 0, fatal: bool = False
+    ) -> None:
         """Keep where it happened."""
         super().__init__(message)
         self.node = node
         self.exception = exception
         self.frame_seq = frame_seq
+        self.fatal = fatal
 
 
 class Backpressure(StreamError):

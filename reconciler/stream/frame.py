@@ -140,12 +140,16 @@ class EndOfStream(Frame):
 
 @dataclass(frozen=True)
 class Error(Frame):
-    """A node raised. `failed` is that node's id, `exception` what it raised, `frame_seq` the frame it raised on."""
+    """A node raised. `failed` is that node's id, `exception` what it raised, `frame_seq` the frame it raised on.
+
+    `fatal`: the stream has failed with it (`onError: Fail`).
+    """
 
     failed: str
     exception: str
     message: str
     frame_seq: int = 0
+    fatal: bool = False
     seq: int = 0
     timestamp_ns: int = 0
     metadata: Dict[str, Any] = field(default_factory=dict)

@@ -51,6 +51,8 @@ class Link:
         self._ended = False
         self._seq = 0
         self._over: Set[int] = set()
+        self._looked = time.monotonic()
+        self._failure: Optional[Error] = None
         self._stash: Deque[Frame] = collections.deque()
         self._sending = threading.RLock()
         self._receiving = threading.RLock()
@@ -98,6 +100,8 @@ class Link:
             if self._ended:
                 msg = f"session {self.name}: nothing can be sent after end(): open a new session"
                 raise Closed(msg)
+            if self._failure is not None:
+                raise _failed(self._failure)
             self._send(frame, timeout_s)
 
     def end(self, timeout_s: float) -> None:
@@ -138,15 +142,12 @@ class Link:
         with self._receiving:
             self._need_open()
             frame = self._stash.popleft() if self._stash else self._fetch()
-            if frame is None:
-                return self._ended_everywhere(), None
-        if raise_errors and isinstance(frame, Error):
-            raise NodeFailed(
-                f"node {frame.failed} raised {frame.exception} on frame {frame.frame_seq}: {frame.message}",
-                node=frame.failed,
-                exception=frame.exception,
-                frame_seq=frame.frame_seq,
-            )
+            if frame is None and not self._ended_everywhere():
+                return False, None
+        if raise_errors and (frame is None or isinstance(frame, Error)):
+            error = frame or self._failure
+            if error is not None:
+                raise _failed(error)
         return True, frame
 
     def wait(self, timeout_s: float) -> None:
@@ -155,9 +156,9 @@ class Link:
             with self._receiving:
                 if self._waiting():
                     return
-            begun = time.monotonic()
             self._inbox.wait(timeout_s)
-            if self._open and time.monotonic() - begun >= IDLE_LOOK_S:
+            if self._open and time.monotonic() - self._looked >= IDLE_LOOK_S:
+                self._looked = time.monotonic()
                 self._look()
 
     def close(self) -> None:
@@ -234,12 +235,14 @@ class Link:
             if header.epoch != self.epoch:
                 continue
             if header.kind != wire.END:
+                if isinstance(frame, Error) and frame.fatal:
+                    self._failure = frame
                 return frame
             self._over.add(end)
         return None
 
     def _ended_everywhere(self) -> bool:
-        return len(self._over) == len(self._inbox.subscribers)
+        return self._failure is not None or len(self._over) == len(self._inbox.subscribers)
 
     def _look(self) -> None:
         """Follow what changes without waking anybody."""
@@ -260,6 +263,18 @@ class Link:
         if not self._open:
             msg = f"session {self.name} is closed: open a new one"
             raise Closed(msg)
+
+
+def _failed(error: Error) -> NodeFailed:
+    """Return what an error frame raises. One that ended the stream is raised again whenever the session is used."""
+    said = f"node {error.failed} raised {error.exception} on frame {error.frame_seq}: {error.message}"
+    return NodeFailed(
+        f"{said}; the stream has failed (onError: Fail): open a new session" if error.fatal else said,
+        node=error.failed,
+        exception=error.exception,
+        frame_seq=error.frame_seq,
+        fatal=error.fatal,
+    )
 
 
 def _close(publishers: Iterable[Publisher], subscribers: Iterable[Subscriber]) -> None:

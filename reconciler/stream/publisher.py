@@ -149,6 +149,10 @@ class Publisher:
         """Return how many frames may be sent without waiting."""
         return self._credit.free(self.sent)
 
+    def settled(self) -> bool:
+        """Tell whether every reliable reader has acknowledged all that was sent, so that this end may go."""
+        return self._credit.settled(self.sent)
+
     def reserve(self, kind: Type[F], shape: Sequence[int], dtype: Any = np.float32, **content: Any) -> F:
         """Return a frame whose array lies in shared memory, to be filled in place and sent once.
 

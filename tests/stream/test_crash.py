@@ -24,13 +24,15 @@ def connect(instance: Instance, pipeline: str = "voice") -> Session:
     return Session.open(pipeline, instance=instance.paths.instance, runtime_dir=str(instance.directory))
 
 
-def fill(session: Session) -> None:
-    """Send until nothing fits any more."""
-    for _ in range(100):
+def fill(session: Session) -> list[str]:
+    """Send until nothing fits any more; return what was sent."""
+    sent = []
+    for number in range(100):
         try:
-            session.send(Text("stuck"), timeout_s=0.2)
+            session.send(Text(f"stuck {number}"), timeout_s=0.2)
         except Backpressure:
-            return
+            return sent
+        sent.append(f"stuck {number}")
     pytest.fail("nothing holds this sender back")
 
 

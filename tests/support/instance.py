@@ -97,12 +97,13 @@ class Instance:
         """Return what a program wrote to stderr."""
         return (self.directory / f"log-{self.programs.index(program)}").read_text()
 
-    def assign(self, name: str, *served: Served) -> None:
-        """Write a node instance's assignments; a new generation every time."""
+    def assign(self, name: str, *served: Served, leaving: tuple[Served, ...] = ()) -> str:
+        """Write a node instance's assignments; a new generation every time, which is returned."""
         directory = self.paths.node(f"rc-{self.paths.instance}-{name}")
         directory.mkdir(exist_ok=True)
-        document = Assignments(directory.name, secrets.token_hex(6), served)
+        document = Assignments(directory.name, secrets.token_hex(6), served, leaving)
         files.replace_text(directory / "assignments.json", files.dump(document))
+        return document.generation
 
     def status(self, name: str) -> files.Status | None:
         """Read a node instance's status."""
@@ -128,6 +129,10 @@ class Instance:
         """Wait until a node instance serves sessions."""
         ready = set(sessions)
         self.await_status(name, lambda status: {s.session for s in status.sessions if s.state == "ready"} >= ready)
+
+    def await_left(self, name: str, generation: str) -> None:
+        """Wait until a node instance has taken in assignments and serves nothing any more."""
+        self.await_status(name, lambda status: status.generation == generation and not status.sessions)
 
     def publish(self, endpoints: Endpoints) -> None:
         """Write where a session begins and ends."""

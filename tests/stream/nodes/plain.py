@@ -117,3 +117,12 @@ class Ports(Node):
             self.ends += 1
             return Json({"ends": self.ends})
         return Json({"port": frame.port, "text": frame.text})
+
+
+class Stamp(Node):
+    """Put two texts for one, each with a mark of its own."""
+
+    def process(self, frame):
+        if isinstance(frame, Text):
+            yield Text(f"{frame.text}{self.params['mark']}")
+            yield Text(f"{frame.text}.")
