@@ -24,7 +24,7 @@ class SessionNotReady(StreamError):
 
 
 class NodeFailed(StreamError):
-    """A node raised while it worked on a frame. The session goes on, unless it is `fatal`; later frames can be received.
+    """A node raised while it worked on a frame. The session goes on unless it is `fatal`, and later frames come.
 
     `node` is the node's id, `exception` the name of what it raised, `frame_seq` the seq of the frame it raised on.
     `fatal`: the stream has ended with it, and every further use of the session raises it again.

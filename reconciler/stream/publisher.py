@@ -191,10 +191,16 @@ class Publisher:
         return frame
 
     def refresh(self) -> None:
-        """Connect readers that came since the last send; they get what the history holds."""
-        with self._lock:
-            if self._open:
-                self._reconnect()
+        """Connect readers that came since the last send; they get what the history holds.
+
+        Who sends does so too, and may hold the lock until its readers make room: nobody waits for that here.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._open:
+                    self._reconnect()
+            finally:
+                self._lock.release()
 
     def wake(self) -> None:
         """Make a thread that waits for room look up."""
