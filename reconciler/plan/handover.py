@@ -56,18 +56,27 @@ def of_session(entries: Iterable[Served], session: str) -> list[Served]:
 
 
 def is_ready(name: str, served: Served, facts: Facts) -> bool:
-    """Whether an instance has got ready for a session, but for its seat."""
-    found = status_of(name, served, facts)
-    return found is not None and found.generation == served.generation and found.state in HAS_GOT_READY
+    """Whether an instance has got ready for a session, but for its seat, and what it says is not of an earlier time."""
+    assignments, found = facts.files[name].assignments if name in facts.files else None, status_of(name, served, facts)
+    if assignments is None or found is None or not _has_taken_in(name, facts):
+        return False
+    return served in assignments.sessions and found.generation == served.generation and found.state in HAS_GOT_READY
 
 
 def has_left(elder: Elder, facts: Facts) -> bool:
     """Whether nothing of an old instance serves the session any more."""
-    found = facts.files[elder.name]
-    if not facts.up(elder.name) or found.status is None or found.assignments is None:
+    if not facts.up(elder.name):
         return not facts.runs(elder.name)
-    told = elder.leaving and found.status.generation == found.assignments.generation
+    told = elder.leaving and _has_taken_in(elder.name, facts)
     return told and status_of(elder.name, elder.served, facts) is None
+
+
+def _has_taken_in(name: str, facts: Facts) -> bool:
+    """Whether an instance has taken in its assignments as they are."""
+    found = facts.files[name]
+    if found.status is None or found.assignments is None:
+        return False
+    return found.status.generation == found.assignments.generation
 
 
 def status_of(name: str, served: Served, facts: Facts) -> files.SessionStatus | None:
