@@ -217,8 +217,8 @@ class Node(_Part):
     )
     on_error: Literal["Restart", "Skip", "Fail"] = Field(
         "Restart",
-        description="When process raises. Restart: a new node object tries the frame once more, then it is passed over. "
-        "Skip: it is passed over. Fail: the stream ends.",
+        description="When process raises. Restart: a new node object tries the frame once more. Skip: the frame is "
+        "passed over. Fail: the stream ends.",
     )
     stall_timeout_seconds: float | None = Field(
         60,

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.contract import env, envfile, names
-from reconciler.node.runtime import EXIT_BROKEN, Runtime, setting_from
+from reconciler.contract import env, envfile, exits, names
+from reconciler.node.runtime import Runtime, setting_from
 
 if TYPE_CHECKING:
     from typing import MutableMapping
@@ -29,13 +29,13 @@ def main() -> int:
     except (OSError, ValueError) as error:
         _set_up_output()
         logging.getLogger("runtime").error("can't take variables from a file of `envFrom`: %s", error)  # noqa: TRY400 - the trace says no more
-        return EXIT_BROKEN
+        return exits.BROKEN
     _set_up_output()
     try:
         setting = setting_from(os.environ)
     except KeyError as error:
         logging.getLogger("runtime").error("%s is not set: the controller sets it", error.args[0])  # noqa: TRY400 - the trace says no more
-        return EXIT_BROKEN
+        return exits.BROKEN
     return Runtime(setting).run()
 
 

@@ -113,11 +113,13 @@ class Flow:
         the node will emit when it gets the frame again.
         """
         graph = self._need_graph()
-        graph.emit_everywhere(error, epoch=self._epoch, cause=wire.NO_CAUSE)
-        if error.fatal:
-            graph.emit_everywhere(EndOfStream(), epoch=self._epoch, cause=wire.NO_CAUSE)
-        if skip:
-            arrival.source.done(arrival.header)
+        try:
+            graph.emit_everywhere(error, epoch=self._epoch, cause=wire.NO_CAUSE)
+            if error.fatal:
+                graph.emit_everywhere(EndOfStream(), epoch=self._epoch, cause=wire.NO_CAUSE)
+        finally:
+            if skip:
+                arrival.source.done(arrival.header)
 
     def _meet(self, epoch: int) -> None:
         """Begin a new stream; an older one that did not end belongs to a program that is gone."""

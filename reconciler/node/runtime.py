@@ -7,6 +7,7 @@ Rule: `assignments.json` is all it goes by. It looks when the directory changes,
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
-from reconciler.contract import env, files, lock, names
-from reconciler.node import code
+from reconciler.contract import env, exits, files, lock, names
+from reconciler.node import code, stall
 from reconciler.node.doing import Doing, Place
 from reconciler.node.usage import Meter
 from reconciler.node.worker import Worker
@@ -33,8 +34,6 @@ STATUS_EVERY_S = 1.0
 
 STOP_TIMEOUT_S = 4.0
 """Time for the nodes' `cleanup` after SIGTERM; the container is killed a little later."""
-
-EXIT_DONE, EXIT_BROKEN, EXIT_TAKEN = 0, 1, 2
 
 Key = Tuple[str, str]
 
@@ -93,7 +92,7 @@ class Runtime:
         alive = os.open(self._setting.directory / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not lock.take(alive):
             _log.error("%s is served by another process already: end that one first", self._setting.name)
-            return EXIT_TAKEN
+            return exits.TAKEN
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         self._write_status()
@@ -110,18 +109,19 @@ class Runtime:
             self._error = str(error)
             self._write_status()
             _log.exception("can't start %s", self._setting.name)
-            return EXIT_BROKEN
+            return exits.BROKEN
         with suppress(OSError):
             self._doing = Doing(self._setting.directory)
         try:
             while not self._stopping:
                 self._converge(domain, kind)
                 self._write_status()
-                self._watch.wait(STATUS_EVERY_S)
+                self._end_where_a_node_hangs()
+                self._watch.wait(min(STATUS_EVERY_S, stall.due_in_s(self._all_workers())))
         finally:
             self._stop_all()
             domain.close()
-        return EXIT_DONE
+        return exits.DONE
 
     def _converge(self, domain: Domain, kind: Type[Any]) -> None:
         """Stop what is not assigned as it runs, start what is assigned and does not run."""
@@ -188,9 +188,30 @@ class Runtime:
         """Whether the file says what was written: it is put right when it is deleted or damaged."""
         return files.read_text(self._setting.directory / "status.json") == files.dump(status)
 
+    def _all_workers(self) -> List[Worker]:
+        return [*self._workers.values(), *self._parting]
+
+    def _end_where_a_node_hangs(self) -> None:
+        """Tell of a node that hangs, let the others finish their frames, and end the process, as threads can't be."""
+        workers = self._all_workers()
+        stall.guard(workers)
+        hanging = stall.find(workers)
+        if hanging is None:
+            return
+        note = stall.Note(self._setting.directory)
+        self._error = hanging.worker.give_up(hanging.arrival, tried_before=note.has(hanging))
+        note.write(hanging, workers)
+        self._write_status()
+        faulthandler.dump_traceback(all_threads=True)
+        self._stop([worker for worker in workers if worker is not hanging.worker])
+        os._exit(exits.STALLED)
+
     def _stop_all(self) -> None:
+        self._stop(self._all_workers())
+
+    @staticmethod
+    def _stop(workers: List[Worker]) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        workers = [*self._workers.values(), *self._parting]
         for worker in workers:
             worker.stop()
         for worker in workers:

@@ -9,6 +9,7 @@ Rule: nothing is read, emitted or acknowledged without the seat.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,7 +20,7 @@ from reconciler.contract.files import FAIL, FAILED, READY, SKIP, STARTING, WAITI
 from reconciler.node.flow import Flow
 from reconciler.node.graph import Graph
 from reconciler.node.seat import Seat
-from reconciler.stream.errors import Closed
+from reconciler.stream.errors import Closed, StreamError
 from reconciler.stream.frame import Error
 from reconciler.stream.inbox import IDLE_LOOK_S
 
@@ -32,6 +33,9 @@ RETRY_S = 1.0
 RETRY_MAX_S = 60.0
 TURN_S = 0.02
 """How often one who waits asks whether the seat is free, or whether its readers have caught up."""
+
+GIVE_UP_S = 1.0
+"""Time for telling the readers of a node that hangs, who may have no room."""
 
 STALLED = "Stalled"
 """What stands for the exception's name in the error frame of a node that hangs."""
@@ -56,6 +60,7 @@ class Worker:
         self._leaving = threading.Event()
         self._stopping = threading.Event()
         self._ended = False
+        self._given_up_by = float("inf")
         self._state = STARTING
         self._message = ""
         self._before = [0, 0, 0]
@@ -111,7 +116,7 @@ class Worker:
     def stalls_in_s(self) -> Optional[float]:
         """Return after how many more seconds without a sign of it the node counts as hanging; None: never."""
         flow, limit_s = self._flow, self.served.stall_timeout_s
-        if flow is None or limit_s is None:
+        if flow is None or limit_s is None or self._graph is None:
             return None
         return limit_s - flow.progress.worked_s()
 
@@ -137,8 +142,10 @@ class Worker:
         message = f"node {self.served.node} hangs in session {self.served.session}: {said} on frame {seq}, which {fate}"
         self._state, self._message = FAILED, message
         self._log.error("%s", message)
+        self._given_up_by = time.monotonic() + GIVE_UP_S
         if self._flow is not None:
-            self._flow.give_up(arrival, error, skip=skip)
+            with contextlib.suppress(StreamError):  # who is that far behind hears of it from the controller
+                self._flow.give_up(arrival, error, skip=skip)
         return message
 
     def _counts(self) -> Tuple[int, int, int]:
@@ -223,7 +230,7 @@ class Worker:
             graph.wake()
 
     def _runs(self) -> bool:
-        return not self._stopping.is_set()
+        return not self._stopping.is_set() and time.monotonic() < self._given_up_by
 
     def _report(self, state: str, message: str = "") -> None:
         self._state, self._message = state, message

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconciler.contract import files
+from reconciler.contract import exits, files
 from reconciler.contract.files import Endpoints
 from reconciler.model import action
 from reconciler.model.action import Step
@@ -224,7 +224,7 @@ def _how_it_ended(view: View, name: str) -> str:
     exit_code = view.facts.exit_code(name)
     if exit_code is None and end is not None:
         exit_code = end.exit_code
-    return "ended" if exit_code is None else f"ended with exit code {exit_code}"
+    return "ended" if exit_code is None else f"ended with {exits.told(exit_code)}"
 
 
 def _is_done(view: View, name: str) -> bool:

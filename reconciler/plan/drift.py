@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.contract import exits
+
 if TYPE_CHECKING:
     from reconciler.model.manifest import Limits
 
@@ -35,7 +37,7 @@ CPU_GRAIN_NANO = 10_000
 
 def ended(exit_code: int | None) -> str:
     """Name the difference of a container that ended."""
-    return "container ended" if exit_code is None else f"container ended with exit code {exit_code}"
+    return "container ended" if exit_code is None else f"container ended with {exits.told(exit_code)}"
 
 
 def limits(seen: Limits, wanted: Limits) -> str:

@@ -203,6 +203,7 @@ def _into_bytes(fields: Dict[str, Any], _: wire.Header, payload: Any) -> None:
 def _into_error(fields: Dict[str, Any], _: wire.Header, payload: Any) -> None:
     value = json.loads(payload)
     fields.update({name: value[name] for name in ("failed", "exception", "message", "frame_seq")})
+    fields["fatal"] = value.get("fatal", False)
 
 
 ARRAY_FIELDS: Dict[Type[Frame], str] = {Audio: "samples", Video: "pixels", Tensor: "array"}

@@ -126,3 +126,35 @@ class Stamp(Node):
         if isinstance(frame, Text):
             yield Text(f"{frame.text}{self.params['mark']}")
             yield Text(f"{frame.text}.")
+
+
+TRIES = {}
+
+
+class Moody(Node):
+    """Give out one text, then raise on `bad1` the first time, on `bad2` the first two times, then give out another."""
+
+    def initialize(self):
+        self.count = 0
+
+    def process(self, frame):
+        if not isinstance(frame, Text):
+            return
+        self.count += 1
+        yield Text(f"{frame.text} {self.count}")
+        TRIES[frame.text] = TRIES.get(frame.text, 0) + 1
+        if frame.text.startswith("bad") and TRIES[frame.text] <= int(frame.text[3:]):
+            message = f"try {TRIES[frame.text]}"
+            raise ValueError(message)
+        yield Text(f"{frame.text}.")
+
+
+class Hang(Node):
+    """Never come back from a frame that says so."""
+
+    def process(self, frame):
+        import time
+
+        while isinstance(frame, Text) and frame.text == "hang":
+            time.sleep(0.01)
+        return None if isinstance(frame, EndOfStream) else frame

@@ -1,0 +1,55 @@
+"""BY-04 on the real engine: streams flow through containers and a host process that are replaced and killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.contract.files import parse_assignments, read_text
+from tests.support.edits import NAME, Edited, undisturbed_whatever_happens
+from tests.support.flow import BUILD_S, Plant
+from tests.support.place import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def edited() -> Iterator[Edited]:
+    plant = Plant()
+    try:
+        made = Edited(plant)
+        plant.watch()
+        yield made
+    finally:
+        plant.close()
+
+
+def test_streams_do_not_feel_that_nodes_are_replaced_and_killed_and_the_controller_too(edited: Edited) -> None:
+    """Two sessions; a neighbour, a host process, kills; then all nodes at once, and the controller killed meanwhile."""
+
+    def all_at_once() -> None:
+        before = edited.serving()
+        edited.edit(0, 1, 2)
+        eventually(lambda: _handing_over(edited), within_s=BUILD_S, every_s=0.005)
+        edited.plant.controller.kill()
+        edited.plant.controller.wait()
+        edited.plant.controller = edited.plant.place.watch()
+        eventually(lambda: edited.is_replaced(before, 0, 1, 2), within_s=BUILD_S)
+
+    things = [
+        lambda: edited.replace(2),
+        lambda: edited.kill(0),
+        lambda: edited.replace(1),
+        lambda: edited.kill(2),
+        all_at_once,
+    ]
+    assert undisturbed_whatever_happens(edited.plant, things, sessions=2) > 1_000
+
+
+def _handing_over(edited: Edited) -> bool:
+    """Whether two instances of one node are assigned a session that is open."""
+    texts = [read_text(path) or "" for path in edited.plant.place.paths.nodes.glob("*/assignments.json")]
+    assigned = [(s.session, s.node) for text in texts if (found := parse_assignments(text)) for s in found.sessions]
+    return any(assigned.count(entry) > 1 and entry[0] != NAME for entry in assigned)
