@@ -9,10 +9,10 @@ BROKEN = 1
 TAKEN = 2
 """Another process serves this instance."""
 
-STALLED = 3
+STALLED = 75
 """It ended itself, because the node hung on a frame."""
 
-MEANING = {TAKEN: "another process serves it", STALLED: "it stalled"}
+MEANING = {STALLED: "it stalled"}
 
 
 def told(exit_code: int) -> str:

@@ -32,7 +32,9 @@ def test_a_session_waits_for_its_new_version_to_load() -> None:
     found = plan(NEW, _loading())
     assert found.steps == ()
     assert found.waiting == ("p",)
-    assert plan(NEW, settle(_loading())).waiting == ()
+    loaded = plan(NEW, settle(_loading()))
+    assert [type(step.action).__name__ for step in loaded.steps] == ["WriteAssignments"]
+    assert loaded.waiting == ("p",)  # it is on its way until the old version has let go of it
 
 
 def test_the_route_goes_on_to_the_take_over() -> None:
