@@ -48,7 +48,7 @@ bench: venv ## measure, with raw iceoryx2 beside it in the same run
 	for bench in hack/bench-*; do echo "# $$bench"; $(BIN)/python "$$bench"; done
 
 bench-data: venv engine base-images ## measure the data plane against raw iceoryx2, sockets and dora-rs, in one run
-	$(BIN)/python hack/bench-data
+	$(BIN)/python hack/bench-data --picture docs/data-plane.svg
 
 soak: venv base-images ## 1,000 sessions in a row, a third killed, leave nothing; streams for minutes (bounded)
 	hack/soak

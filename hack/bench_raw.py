@@ -1,6 +1,8 @@
 """An echo in plain iceoryx2, as somebody would write it in Python who wants speed and nothing else.
 
-Rule: it waits as our streams do in the mode that is measured, and copies the payload once each way, as they do.
+Rule: it waits as our streams do in the mode that is measured, and copies the payload once each way, as they do. The
+payload is never looked at. With `keep` it also keeps as many samples for a reader that comes back as they do. The echo
+that polls is stopped while it is not its turn, or it would take the others' core.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ LARGEST_BYTES = 4 << 20
 class Raw:
     """One end of a raw echo: sends on one service, receives on the other."""
 
-    def __init__(self, config: iox.config.Config, name: str, *, server: bool, poll: bool) -> None:
+    def __init__(self, config: iox.config.Config, name: str, *, server: bool, poll: bool, keep: int) -> None:
         builder = iox.NodeBuilder.new().config(config).signal_handling_mode(iox.SignalHandlingMode.Disabled)
         self._node = builder.create(iox.ServiceType.Ipc)
-        self._poll = poll
+        self._poll, self._keep = poll, keep
         there, back = (f"{name}_{way}" for way in (("back", "there") if server else ("there", "back")))
         frames, event = self._open(there)
         self._sender = frames.publisher_builder().initial_max_slice_len(LARGEST_BYTES).create()
@@ -39,7 +41,8 @@ class Raw:
     def _open(self, name: str) -> tuple[iox.PortFactoryPublishSubscribe, iox.PortFactoryEvent]:
         service = iox.ServiceName.new(name)
         frames = self._node.service_builder(service).publish_subscribe(iox.Slice[ctypes.c_uint8])
-        frames = frames.subscriber_max_buffer_size(BUFFER).enable_safe_overflow(OVERFLOW)
+        frames = frames.subscriber_max_buffer_size(max(BUFFER, self._keep)).enable_safe_overflow(OVERFLOW)
+        frames = frames.history_size(self._keep)
         return frames.open_or_create(), self._node.service_builder(service).event().open_or_create()
 
     def send(self, address: int, size_bytes: int) -> None:
@@ -66,17 +69,19 @@ class Raw:
             self.send(sample.payload_ptr, ctypes.c_uint32.from_address(sample.payload_ptr).value)
 
 
-def start(config: iox.config.Config, name: str, *, poll: bool) -> tuple[Callable[[int], None], Callable[[], None]]:
-    """Start an echo in a process of its own; return one round trip, and the end."""
+def start(
+    config: iox.config.Config, name: str, *, poll: bool, keep: int = 0
+) -> tuple[Callable[[int], None], Callable[[], None], Callable[[bool], None]]:
+    """Start an echo in a process of its own; return one round trip, the end, and what stops it and lets it go on."""
     parent, ready = os.pipe()
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-        server = Raw(config, name, server=True, poll=poll)
+        server = Raw(config, name, server=True, poll=poll, keep=keep)
         os.write(ready, b"!")
         server.serve()
     os.read(parent, 1)
-    end = Raw(config, name, server=False, poll=poll)
+    end = Raw(config, name, server=False, poll=poll, keep=keep)
 
     def trip(size: int) -> None:
         array = content.setdefault(size, np.zeros(size, np.uint8))
@@ -87,8 +92,13 @@ def start(config: iox.config.Config, name: str, *, poll: bool) -> tuple[Callable
     content: dict[int, np.ndarray[tuple[int], np.dtype[np.uint8]]] = {}
 
     def stop() -> None:
+        os.kill(child, signal.SIGCONT)
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
         vars(end).clear()
 
-    return trip, stop
+    def turn(mine: bool) -> None:  # noqa: FBT001 - whose turn it is
+        os.kill(child, signal.SIGCONT if mine else signal.SIGSTOP)
+
+    turn(not poll)
+    return trip, stop, turn

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable, List, Optional
 
 from reconciler.stream import position
 from reconciler.stream.errors import Backpressure, Closed
-from reconciler.stream.spin import Blocked
+from reconciler.stream.spin import SenderWaits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +139,7 @@ class Credit:
             left_s = LOOK_S if timeout_s is None else begun + timeout_s - time.monotonic()
             if left_s <= 0:
                 raise Backpressure(self._complaint(slowest, sent, timeout_s or 0.0))
-            with Blocked():
+            with SenderWaits():
                 slowest.wait(sent - self._channel.buffer // 2, min(left_s, LOOK_S))
             for reader in self._readers:
                 reader.look()

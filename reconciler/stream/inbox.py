@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 import iceoryx2 as iox
 
 from reconciler.stream.errors import TransportError
-from reconciler.stream.spin import Blocked, Spin
+from reconciler.stream.spin import Spin
 
 if TYPE_CHECKING:
     from reconciler.stream.subscriber import Arrival, Subscriber
@@ -66,8 +66,7 @@ class Inbox:
         begun = time.perf_counter()
         try:
             if all(end.sleeps() for end in self.subscribers):
-                with Blocked():
-                    self._block(timeout_s)
+                self._block(timeout_s)
         except (iox.ListenerWaitError, iox.WaitSetRunError) as error:
             if "Interrupt" not in str(error):
                 msg = f"iceoryx2 can't wait on {self.subscribers[0].channel.name}: {error}"

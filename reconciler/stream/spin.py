@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 import time
-from typing import List
+from typing import Dict, List
 
 SPIN_ENV = "RECONCILE_SPIN_US"
 """How long a reader looks again and again before it blocks, in microseconds; 0: it blocks at once."""
@@ -26,25 +27,30 @@ LONG_YIELD_S = 100e-6
 REST_S = 0.2
 """How long a reader only blocks after somebody else wanted to run."""
 
+IDLE_S = 0.5
+"""Who waited longer was woken by the clock, or by the first frame in a while."""
+
 _YIELD = ctypes.CDLL(None).sched_yield  # `os.sched_yield` keeps the interpreter's lock
-_BLOCKED: List[None] = []
+_SENDERS: List[None] = []
+_WOKEN: Dict[int, float] = {}
+"""When a frame last woke each thread of this program that receives."""
 
 
-class Blocked:
-    """`with Blocked():` around a wait; while one thread of this program is in it, no other spins.
+class SenderWaits:
+    """`with SenderWaits():` around a sender's wait for room; while a thread of this program is in it, no other spins.
 
-    A thread that wakes needs the interpreter's lock, and gets it from one that spins only after 5 ms.
+    It will be woken soon, and needs the interpreter's lock, which one that spins may keep from it for 5 ms.
     """
 
     __slots__ = ()
 
     def __enter__(self) -> None:
         """Count one more; appending is atomic."""
-        _BLOCKED.append(None)
+        _SENDERS.append(None)
 
     def __exit__(self, *_: object) -> None:
         """Count one less."""
-        _BLOCKED.pop()
+        _SENDERS.pop()
 
 
 class Spin:
@@ -59,9 +65,12 @@ class Spin:
 
     def begin(self) -> bool:
         """Tell whether to look again at all."""
-        if not self._hot or _BLOCKED:
+        if not self._hot or _SENDERS:
             return False
-        self._until = time.perf_counter() + self._longest_s
+        now, mine = time.perf_counter(), threading.get_ident()
+        if any(thread != mine and now - at < REST_S for thread, at in list(_WOKEN.items())):
+            return False
+        self._until = now + self._longest_s
         return True
 
     def again(self) -> bool:
@@ -79,4 +88,6 @@ class Spin:
     def blocked(self, begun: float) -> None:
         """Judge by a wait that began at `begun` (performance counter): traffic is hot where it was short."""
         now = time.perf_counter()
+        if now - begun < IDLE_S:
+            _WOKEN[threading.get_ident()] = now
         self._hot = now - begun < self._longest_s and now > self._rest_until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 from reconciler.contract.files import LATEST, Channel
 from reconciler.stream import Text, inbox
 from reconciler.stream.inbox import Inbox
-from reconciler.stream.spin import SPIN_ENV, Blocked, Spin
+from reconciler.stream.spin import REST_S, SPIN_ENV, SenderWaits, Spin
 from reconciler.stream.subscriber import Subscriber
 from tests.stream.ends import drain, ends
+from tests.support.instance import PATIENCE_S
 
 if TYPE_CHECKING:
     import pytest
@@ -103,16 +105,28 @@ def test_a_reader_that_was_killed_awake_leaves_nobody_asleep(instance: Instance)
         assert notified(again)
 
 
-def test_a_reader_spins_only_while_frames_come_soon_and_no_thread_waits() -> None:
+def eventually_spins(spin: Spin) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
+    while not spin.begin() and time.monotonic() < deadline:
+        time.sleep(REST_S / 10)
+    return spin.begin()
+
+
+def test_a_reader_spins_only_while_frames_come_soon_and_no_other_thread_does() -> None:
     spin = Spin()
     assert not spin.begin()
     spin.blocked(time.perf_counter() - 1)
     assert not spin.begin(), "a second passed before something came"
     spin.blocked(time.perf_counter())
     assert spin.begin()
-    with Blocked():
+    with SenderWaits():
         assert not spin.begin()
     assert spin.begin()
+    other = threading.Thread(target=Spin().blocked, args=(time.perf_counter(),))
+    other.start()
+    other.join()
+    assert not spin.begin(), "a frame has just woken another thread"
+    assert eventually_spins(spin)
     while spin.again():
         pass
     assert not spin.begin(), "nothing came for the whole time"
