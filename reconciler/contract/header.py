@@ -145,7 +145,7 @@ class Header(NamedTuple):
     @property
     def shape(self) -> Tuple[int, ...]:
         """Sizes of the array."""
-        return self[_SHAPE : _SHAPE + self.dimensions]  # type: ignore[return-value] # all of them are sizes
+        return self[_SHAPES[self.dimensions]]  # type: ignore[return-value] # all of them are sizes
 
     @property
     def port(self) -> str:
@@ -164,6 +164,7 @@ class Header(NamedTuple):
 
 
 _SHAPE = Header._fields.index("size_0")
+_SHAPES = tuple(slice(_SHAPE, _SHAPE + n) for n in range(MAX_DIMENSIONS + 1))
 _PADDING = tuple((0,) * (MAX_DIMENSIONS - n) for n in range(MAX_DIMENSIONS + 1))
 _UNPACK = PACKING.unpack_from
 _NEW = tuple.__new__

@@ -18,7 +18,6 @@ from reconciler.stream.frame import Audio, Bytes, EndOfStream, Error, Frame, Jso
 DTYPE_CODES = {np.dtype(spelling): code for code, spelling in enumerate(wire.DTYPES) if code}
 DTYPES = {code: dtype for dtype, code in DTYPE_CODES.items()}
 
-_NDARRAY = np.ndarray
 _NO_ARRAY = (0, (), 0.0, b"")
 
 
@@ -57,7 +56,7 @@ def decode(header: wire.Header, payload: Union[bytes, memoryview], metadata: byt
         msg = f"frame of unknown kind {header.kind}: update this end"
         raise wire.FormatError(msg)
     kind, content = decoder
-    fields: Dict[str, Any] = {
+    fields = {
         "seq": header.seq,
         "timestamp_ns": header.timestamp_ns,
         "metadata": json.loads(metadata) if metadata else {},
@@ -167,10 +166,11 @@ def _json(value: Any, what: str) -> bytes:
 
 
 def _array_of(header: wire.Header, payload: Union[bytes, memoryview]) -> np.ndarray[Any, Any]:
-    if type(payload) is bytes:
-        return _NDARRAY(header.shape, DTYPES[header.dtype], payload)
-    # The constructor would look through the view, at memory that says it is writable.
-    return np.frombuffer(payload, DTYPES[header.dtype]).reshape(header.shape)
+    dtype = DTYPES[header.dtype]
+    if not payload:
+        return np.empty(header.shape, dtype)
+    array = np.frombuffer(payload, dtype)
+    return array if header.dimensions == 1 else array.reshape(header.shape)
 
 
 def _into_tensor(fields: Dict[str, Any], header: wire.Header, payload: Any) -> None:

@@ -32,7 +32,7 @@ class Reader:
         """Begin with nothing sent."""
         self.name = name
         self._path = position.path(directory, channel, name)
-        self._position = position.Position(self._path)
+        self.position = position.Position(self._path)
         self._tag = of_tag
         self._since = 0
         self._attached = 0
@@ -42,39 +42,34 @@ class Reader:
         """Return how many of the sent frames this reader still has to acknowledge."""
         if not self.name and not self._present(sent):
             return 0
-        return sent - max(self._position.acknowledged(self._tag), self._since)
-
-    @property
-    def awake(self) -> bool:
-        """Whether this reader will look for frames before it sleeps."""
-        return self._position.awake
+        return sent - max(self.position.acknowledged(self._tag), self._since)
 
     def came_or_went(self) -> bool:
         """Tell whether this is the session's own program and another one, or none, is attached by now."""
-        return not self.name and self._position.attached != self._attached
+        return not self.name and self.position.attached != self._attached
 
     def look(self) -> None:
         """Notice that the file was replaced, or that the session's own program was killed."""
-        if self._position.stale():
-            self._position.close()
-            self._position = position.Position(self._path)
-        if not self.name and self._attached and not self._position.held():
+        if self.position.stale():
+            self.position.close()
+            self.position = position.Position(self._path)
+        if not self.name and self._attached and not self.position.held():
             self._gone = self._attached
 
     def wait(self, until_count: int, timeout_s: float) -> None:
         """Sleep until about `until_count` frames are acknowledged."""
-        self._position.wait(self._tag, until_count=until_count, timeout_s=timeout_s)
+        self.position.wait(self._tag, until_count=until_count, timeout_s=timeout_s)
 
     def wake(self) -> None:
         """Wake the sender's thread that waits for this reader."""
-        self._position.wake()
+        self.position.wake()
 
     def close(self) -> None:
         """Let go of the position."""
-        self._position.close()
+        self.position.close()
 
     def _present(self, sent: int) -> bool:
-        attached = self._position.attached
+        attached = self.position.attached
         if attached != self._attached:
             self._attached = attached
             self._since = sent
@@ -111,7 +106,7 @@ class Credit:
     def asleep(self, listeners: int) -> bool:
         """Tell whether any of so many listeners may sleep; those that have no position always may."""
         for reader in self._readers:
-            if reader.awake:
+            if reader.position.awake:
                 listeners -= 1
         return listeners > 0
 

@@ -99,13 +99,16 @@ class Publisher:
             Closed: if this end is closed, or `look` gave up.
         """
         encoded = codec.encode(frame)
-        metadata = codec.encode_metadata(frame.metadata)
+        metadata = codec.encode_metadata(frame.metadata) if frame.metadata else b""
         with self._lock:
-            self._need_open()
+            if not self._open:
+                self._need_open()
             deadline = None if timeout_s is None else time.monotonic() + timeout_s
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
-            loan = self._loan_of(frame, encoded, metadata) or self._fill(encoded, metadata, deadline, look)
+            sample = self._loan_of(frame, encoded, metadata) if "_loan" in frame.__dict__ else None
+            if sample is None:
+                sample = self._fill(encoded, metadata, deadline, look)
             kind, _, payload_bytes, dtype, shape, rate, layout = encoded
             cause_input, cause_incarnation, cause_position, cause_nth = cause
             head = wire.encode(
@@ -131,7 +134,7 @@ class Publisher:
                 self._port,
                 layout,
             )
-            self._send(loan, head)
+            self._send(sample, head)
 
     def ready(self, *, timeout_s: Optional[float] = None, look: Optional[Callable[[], bool]] = None) -> None:
         """Wait until a frame may be sent.
@@ -237,8 +240,8 @@ class Publisher:
 
     def _loan_of(self, frame: Frame, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
         """Return the memory a frame was filled in, if it was reserved here and can go as it is."""
-        loan: Optional[Loan] = frame.__dict__.get("_loan")
-        if loan is None or loan.publisher is not self:
+        loan: Loan = frame.__dict__["_loan"]
+        if loan.publisher is not self:
             return None
         if loan.sample is None:
             msg = f"{self.channel.name}: a reserved frame can be sent once: reserve another one"
@@ -262,7 +265,8 @@ class Publisher:
     ) -> iox.SampleMutUninit:
         payload, payload_bytes = encoded[1], encoded[2]
         size_bytes = payload_bytes + len(metadata)
-        self._room.ask(size_bytes, self.channel.name)
+        if size_bytes > self._room.small_bytes:
+            self._room.ask(size_bytes, self.channel.name)
         sample = self._try_loan(size_bytes) or self._loan(size_bytes, deadline, look)
         if size_bytes <= memory.COPY_LIMIT_BYTES:
             plain = payload.tobytes() if isinstance(payload, np.ndarray) else payload
@@ -298,7 +302,7 @@ class Publisher:
 
     def _try_loan(self, size_bytes: int) -> Optional[iox.SampleMutUninit]:
         try:
-            return self._publisher.loan_slice_uninit(max(-(-size_bytes // wire.BLOCK_BYTES), 1))
+            return self._publisher.loan_slice_uninit((size_bytes + wire.BLOCK_BYTES - 1) // wire.BLOCK_BYTES or 1)
         except iox.LoanError as error:
             if "OutOfMemory" in str(error) or "ExceedsMaxLoans" in str(error):
                 return None

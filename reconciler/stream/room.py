@@ -26,6 +26,8 @@ class Room:
         """Begin with no segment."""
         self._slots = slots
         self._capacity_bytes = 0
+        self.small_bytes = 0
+        """What needs no asking: the segment holds it, and it is not large."""
 
     def ask(self, payload_bytes: int, channel: str) -> None:
         """Make sure that a payload can be written.
@@ -33,7 +35,7 @@ class Room:
         Raises:
             SharedMemoryFull: if it can't.
         """
-        if payload_bytes <= self._capacity_bytes and payload_bytes < LARGE_BYTES:
+        if payload_bytes <= self.small_bytes:
             return
         grown_bytes = 1 << max(payload_bytes - 1, 1).bit_length()
         need_bytes = payload_bytes + SIZE + RESERVE_BYTES
@@ -42,6 +44,7 @@ class Room:
         if payload_bytes > self._capacity_bytes or payload_bytes >= LARGE_BYTES:
             self._look(need_bytes, payload_bytes, channel)
         self._capacity_bytes = max(self._capacity_bytes, grown_bytes)
+        self.small_bytes = min(self._capacity_bytes, LARGE_BYTES - 1)
 
     def _look(self, need_bytes: int, payload_bytes: int, channel: str) -> None:
         there = os.statvfs(DIRECTORY)

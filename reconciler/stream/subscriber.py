@@ -25,6 +25,9 @@ VIEW_LIMIT = channels.MAX_BORROWED - 2
 """Samples held by views; further payloads are copied, so that receiving never stops for want of a sample."""
 
 
+_NEW = tuple.__new__
+
+
 class Arrival(NamedTuple):
     """A frame, how it came, by which end, and which of an inbox's ends that is."""
 
@@ -93,7 +96,7 @@ class Subscriber:
             header = wire.decode(window.header)
             if self._is_new(header):
                 self.received += 1
-                return Arrival(self._frame(header, sample, window.payload), header, self, self.end)
+                return _NEW(Arrival, (self._frame(header, sample, window.payload), header, self, self.end))
 
     def done(self, header: wire.Header) -> None:
         """Acknowledge a frame and all before it: they will not come again."""

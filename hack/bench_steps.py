@@ -1,0 +1,104 @@
+"""Where the time of a small frame goes: each step of one hop alone, in one process, best of many rounds.
+
+Best, because what is asked for is what the step costs, not what else the machine did.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import iceoryx2 as iox
+import numpy as np
+
+from reconciler.contract import header as wire
+from reconciler.contract.files import Channel
+from reconciler.stream import Tensor, codec
+from reconciler.stream.channel import Domain, Services
+from reconciler.stream.publisher import Publisher
+from reconciler.stream.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROUNDS, REPEATS = 30, 1_000
+
+
+def best(call: Callable[[], object], after: Callable[[], object] = lambda: None) -> float:
+    """Return the microseconds of a call; `after` tidies up after every 30 of them, unmeasured."""
+    least = float("inf")
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        for _ in range(ROUNDS):
+            call()
+        least = min(least, (time.perf_counter() - begun) / ROUNDS)
+        after()
+    return least * 1e6
+
+
+def steps() -> Iterator[tuple[str, float]]:
+    """Yield each step and its microseconds."""
+    with tempfile.TemporaryDirectory(prefix="rc-steps-") as directory:
+        domain = Domain(Path(directory), "rc_steps_", "steps")
+        channel = Channel("steps", readers=("a",), buffer=32, subscribers=1)
+        yield from _plain(domain.open(channel))
+        sender, end = Publisher(domain, channel), Subscriber(domain, channel, "a")
+        frame = Tensor(np.zeros(64, np.uint8))
+        end.awakes()
+
+        def drain() -> None:
+            while (arrival := end.take()) is not None:
+                end.done(arrival.header)
+
+        yield "send, whole", best(lambda: sender.send(frame, epoch=1, seq=0), drain)
+        yield "take and acknowledge, whole", _taking(sender, end, frame)
+        yield from _within(frame)
+        end.close()
+        sender.close()
+        domain.close()
+
+
+def _plain(services: Services) -> Iterator[tuple[str, float]]:
+    """Yield what iceoryx2 takes by itself; its ends are closed before others are measured."""
+    sender, reader = services.frames.publisher_builder().create(), services.frames.subscriber_builder().create()
+    notifier, listener = services.event.notifier_builder().create(), services.event.listener_builder().create()
+    second = iox.Duration.from_secs(1)
+
+    def through() -> None:
+        sender.loan_slice_uninit(1).assume_init().send()
+        reader.receive()
+
+    yield "iceoryx2 alone: loan, send, receive", best(through)
+    yield "iceoryx2 alone: notify, and collect it", best(lambda: (notifier.notify(), listener.timed_wait(second)))
+
+
+def _taking(sender: Publisher, end: Subscriber, frame: Tensor) -> float:
+    def fill() -> None:
+        for _ in range(ROUNDS):
+            sender.send(frame, epoch=1, seq=0)
+
+    def take() -> None:
+        arrival = end.take()
+        assert arrival is not None
+        end.done(arrival.header)
+
+    fill()
+    took_us = best(take, fill)
+    while end.take() is not None:
+        pass
+    return took_us
+
+
+def _within(frame: Tensor) -> Iterator[tuple[str, float]]:
+    numbers = (2**60, 3, 2**60, 4, 0, 2**60, 0, 0, 0, 0, 64, 0.0)
+    raw = wire.encode(wire.FORMAT, wire.TENSOR, 2, 0, 1, 0, *numbers, *wire.sizes((64,)), b"", b"")
+    header, content = wire.decode(raw), bytes(64)
+    yield (
+        "of it: header packed",
+        best(lambda: wire.encode(wire.FORMAT, 5, 2, 0, 1, 0, *numbers, *wire.sizes((64,)), b"", b"")),
+    )
+    yield "of it: content looked at", best(lambda: codec.encode(frame))
+    yield "of it: header unpacked", best(lambda: wire.decode(raw))
+    yield "of it: frame made", best(lambda: codec.decode(header, content, b"", node="", port=""))
