@@ -77,9 +77,12 @@ def start(
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-        server = Raw(config, name, server=True, poll=poll, keep=keep)
-        os.write(ready, b"!")
-        server.serve()
+        try:
+            server = Raw(config, name, server=True, poll=poll, keep=keep)
+            os.write(ready, b"!")
+            server.serve()
+        finally:
+            os._exit(1)  # what the parent would clean up is the parent's
     os.read(parent, 1)
     end = Raw(config, name, server=False, poll=poll, keep=keep)
 
@@ -98,7 +101,8 @@ def start(
         vars(end).clear()
 
     def turn(mine: bool) -> None:  # noqa: FBT001 - whose turn it is
-        os.kill(child, signal.SIGCONT if mine else signal.SIGSTOP)
+        if poll:
+            os.kill(child, signal.SIGCONT if mine else signal.SIGSTOP)
 
-    turn(not poll)
+    turn(False)
     return trip, stop, turn

@@ -22,6 +22,7 @@ WELL_KNOWN = frozenset(
         "localhost",
         "semver.org",
         "www.apache.org",  # the licence
+        "www.w3.org",  # the name space of SVG's elements
         "yaml.org",  # the name space of YAML's tags
     }
 )
