@@ -104,5 +104,5 @@ def start(
         if poll:
             os.kill(child, signal.SIGCONT if mine else signal.SIGSTOP)
 
-    turn(False)
+    turn(mine=False)
     return trip, stop, turn
