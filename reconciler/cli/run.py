@@ -97,12 +97,15 @@ def _unready(last: Pass | None) -> list[str]:
 def _watch(loop: Loop, instance: Instance, console: Console) -> int:
     from reconciler.controller import wake  # noqa: PLC0415 - `--once` watches nothing
     from reconciler.controller.logs import Followers  # noqa: PLC0415 - nor does it follow any output
+    from reconciler.controller.signs import Signs  # noqa: PLC0415 - see above
 
     stop = threading.Event()
+    signs = Signs(instance.paths)
     followers = Followers(instance, console.output)
     with lock.on_duty(instance.paths.controller):
         wake.start(
-            partial(wake.watch_files, instance.watched, loop.wake, stop, matters=instance.matters),
+            partial(wake.watch_files, instance.watched, loop.wake, stop, matters=instance.is_manifest),
+            partial(wake.watch_runtime, signs.directories, loop.wake, stop, matters=signs.matters),
             partial(wake.watch_engine, instance.events, partial(loop.wake, again_s=wake.LIST_LAG_S), stop),
             partial(wake.probe, instance.probe, loop.wake, stop),
             partial(followers.run, stop),

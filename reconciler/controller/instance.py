@@ -12,14 +12,13 @@ import threading
 import time
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from reconciler.actuate.execute import Doors, execute
 from reconciler.actuate.files import make_key, prepare
 from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
-from reconciler.contract.files import parse_status, read_text, replace_text
+from reconciler.contract.files import replace_text
 from reconciler.controller import published
 from reconciler.controller.build_logs import BuildLogs
 from reconciler.controller.image_records import ImageRecords
@@ -38,6 +37,7 @@ from reconciler.shm import Shm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
+    from pathlib import Path
 
     from reconciler.contract.paths import Paths
     from reconciler.controller.event import Event
@@ -92,7 +92,6 @@ class Instance:
         self._running: dict[str, tuple[str, ...]] = {}
         self._published = published.read(paths.status)
         self._leases_seen: frozenset[str] = frozenset()
-        self._said: dict[str, Hashable] = {}
         self.images = ImageRecords(paths.journal)
         self._build_logs = BuildLogs(paths.builds)
 
@@ -194,33 +193,16 @@ class Instance:
         return self._engine.events(self.paths.instance)
 
     def watched(self) -> list[Path]:
-        """Return the directories in which a change is a reason for a pass."""
-        files = [self.paths.sessions, self.paths.nodes]
+        """Return the places of manifests, in which a change is a reason for a pass."""
         if self._manifests is None:
-            return files
+            return []
         # Node source may lie beside the manifests or anywhere; a link is watched from where it lies, so that a swap
         # of it is seen.
-        return [*files, self._manifests, self._manifests.parent if self._manifests.is_symlink() else self._manifests]
+        return [self._manifests, self._manifests.parent if self._manifests.is_symlink() else self._manifests]
 
-    def matters(self, path: str) -> bool:
-        """Whether a changed file is a reason for a pass: not what only carries counters, nor what is half written."""
-        if not path.startswith(str(self.paths.runtime)):
-            return True
-        name = path.rsplit("/", 1)[-1]
-        if name != "status.json":
-            return not name.startswith(".")
-        status = parse_status(read_text(Path(path)) or "")
-        said = status and (
-            status.generation,
-            status.error,
-            status.usage.oom_kills > 0,
-            status.usage.pids_refused > 0,
-            status.usage.throttled,
-            *((s.session, s.node, s.generation, s.state) for s in status.sessions),
-        )
-        changed = self._said.get(path) != said
-        self._said[path] = said
-        return changed
+    def is_manifest(self, path: str) -> bool:
+        """Whether a changed file may be a manifest or its code, and is none of ours that lie in the same place."""
+        return not path.startswith((f"{self.paths.runtime}/", f"{self.paths.state}/"))
 
     def probe(self) -> Hashable:
         """Return what only shows when asked for: which leases are held, which host processes live.

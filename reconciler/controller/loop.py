@@ -33,8 +33,11 @@ RESYNC_S = 30.0
 RETRY_LOOK_S = 1.0
 """Wait after a look that failed."""
 
-LEAST_GAP_S = 0.01
-"""Pause between passes, in which wake-ups gather."""
+LEAST_GAP_S = 0.002
+"""Pause between passes, in which wake-ups gather; what comes during a pass gathers anyway."""
+
+GATHER_S = 0.01
+"""How long the ends of our own actions gather: what they cause elsewhere is mostly told within that time."""
 
 STUCK_AFTER = 5
 """Failures in a row after which a convergence that is to end gives up; with backoff some fifteen seconds of them."""
@@ -108,6 +111,7 @@ class Loop:
         self._publish = publish
         self._clock = clock
         self._wake = threading.Event()
+        self._told = threading.Event()
         self._stop = threading.Event()
         self._queue = Queue(world.act, clock=clock, done=self._done, memory=memory)
         self._statuses = {f"{status.kind}/{status.name}": status for status in known}
@@ -119,11 +123,13 @@ class Loop:
     def wake(self, *, again_s: float = 0.0) -> None:
         """Ask for a pass soon, and for another `again_s` later. Any thread may."""
         self._again_at_s = max(self._again_at_s, self._clock() + again_s)
+        self._told.set()
         self._wake.set()
 
     def stop(self) -> None:
         """End `run` soon. Any thread or signal handler may."""
         self._stop.set()
+        self._told.set()
         self._wake.set()
 
     def close(self) -> None:
@@ -150,6 +156,7 @@ class Loop:
 
     def turn(self) -> float:
         """Make one pass and return how long to wait for the next, in seconds."""
+        self._told.clear()
         self._wake.clear()
         try:
             done = self._pass()
@@ -190,6 +197,7 @@ class Loop:
     def _rest(self, wait_s: float) -> None:
         if not self._wake.wait(wait_s):
             return
+        self._told.wait(GATHER_S)
         self._stop.wait(LEAST_GAP_S)
 
     def _date(self, statuses: tuple[ObjectStatus, ...]) -> tuple[ObjectStatus, ...]:

@@ -7,16 +7,26 @@ resync finds what was missed.
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from reconciler.contract.watch import LONGEST_WAIT_S, Watch
 from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
     from pathlib import Path
 
-PROBE_S = 0.25
-"""How often leases and host processes are probed: the kernel tells nobody of a dropped lock."""
+    from reconciler.contract.watch import Change
+
+PROBE_S = 0.8
+"""How often leases and host processes are probed, for what no watch has told: a lease is to be gone within a second."""
+
+LOCK_LAG_S = 0.05
+"""How long a lock may still be there after its file was closed. Source: Linux, `fs/file_table.c`, `__fput`."""
+
+STEP_MS = 20
+"""How often watchfiles looks whether it was told something, which it does asleep or not."""
 
 LIST_LAG_S = 0.15
 """How long the engine's list may still show a container as it was before an event.
@@ -59,7 +69,7 @@ def watch_files(
                 *existing,
                 watch_filter=lambda _, path: matters(path),
                 debounce=50,
-                step=5,
+                step=STEP_MS,
                 stop_event=stop,
                 rust_timeout=REARM_MS,
                 yield_on_timeout=True,
@@ -74,6 +84,26 @@ def watch_files(
         except (OSError, RuntimeError, UnicodeError):  # a directory went away while it was being armed; look again
             wake()
             stop.wait(RECONNECT_S)
+
+
+def watch_runtime(
+    directories: Callable[[], Iterable[Path]],
+    wake: Callable[..., None],
+    stop: threading.Event,
+    *,
+    matters: Callable[[Change], bool],
+) -> None:
+    """Wake on changes that matter in small directories of our own, at once and without gathering."""
+    with closing(Watch()) as watch:
+        changes: list[Change] = []
+        while not stop.is_set():
+            # A new directory is looked for when there is one, and once in a while.
+            if (not changes or any(change.folder for change in changes)) and watch.follow(directories()):
+                wake()
+            changes = watch.wait(LONGEST_WAIT_S)
+            telling = [change for change in changes if matters(change)]
+            if telling:
+                wake(again_s=LOCK_LAG_S if any(change.closed for change in telling) else 0.0)
 
 
 def watch_engine(events: Callable[[], Iterator[object]], wake: Callable[[], None], stop: threading.Event) -> None:

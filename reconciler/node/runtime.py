@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from reconciler.contract import env, exits, files, lock, names
+from reconciler.contract.watch import Watch
 from reconciler.node import code, stall
 from reconciler.node.doing import Doing, Place
 from reconciler.node.usage import Meter
 from reconciler.node.worker import Worker
 from reconciler.stream.channel import Domain
 from reconciler.stream.errors import StreamError
-from reconciler.stream.watch import Watch
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -5,6 +5,7 @@ Rule: a damaged document counts as missing, so that it is written anew; a direct
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.contract import files, lock
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.contract.files import Endpoints
+
+
+PARSED = 2_048
+"""Documents of each kind that are remembered by their text."""
 
 
 def node_files(nodes: Path) -> tuple[NodeFiles, ...]:
@@ -35,7 +40,7 @@ def endpoints(directory: Path) -> tuple[Endpoints, ...]:
     found = []
     for entry in _entries(directory):
         if entry.suffix == ".json":
-            document = files.parse_endpoints(files.read_text(entry) or "")
+            document = _endpoints(files.read_text(entry) or "")
             whole = document is not None and document.session == entry.stem
             found.append(document if document and whole else files.Endpoints(entry.stem, ""))
     return tuple(found)
@@ -54,10 +59,16 @@ def stale_leases(directory: Path) -> tuple[str, ...]:
 def _node(directory: Path) -> NodeFiles:
     return NodeFiles(
         name=directory.name,
-        assignments=files.parse_assignments(files.read_text(directory / "assignments.json") or ""),
-        status=files.parse_status(files.read_text(directory / "status.json") or ""),
+        assignments=_assignments(files.read_text(directory / "assignments.json") or ""),
+        status=_status(files.read_text(directory / "status.json") or ""),
         alive=lock.held(directory / "alive"),
     )
+
+
+# Most texts are those of the last look, and what is made of them can't change.
+_assignments = lru_cache(maxsize=PARSED)(files.parse_assignments)
+_status = lru_cache(maxsize=PARSED)(files.parse_status)
+_endpoints = lru_cache(maxsize=PARSED)(files.parse_endpoints)
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -41,32 +41,33 @@ def limits_of(container: str) -> Limits | None:
     for layout in _LAYOUTS:
         try:
             below = layout.format(id=container)
-            return _version_2(CGROUPS / below) if version_2 else _version_1(below)
+            return _version_2(f"{CGROUPS}/{below}") if version_2 else _version_1(below)
         except (OSError, ValueError):  # not there, or not whole: it has ended, or lies elsewhere
             continue
     return None
 
 
 def _version_1(below: str) -> Limits:
-    cpu = CGROUPS / "cpu" / below
+    cpu = f"{CGROUPS}/cpu/{below}"
     return Limits(
-        memory_bytes=_bytes(_word(CGROUPS / "memory" / below / "memory.limit_in_bytes")),
-        nano_cpus=_nano_cpus(_word(cpu / "cpu.cfs_quota_us"), _word(cpu / "cpu.cfs_period_us")),
-        pids=_count(_word(CGROUPS / "pids" / below / "pids.max")),
+        memory_bytes=_bytes(_word(f"{CGROUPS}/memory/{below}/memory.limit_in_bytes")),
+        nano_cpus=_nano_cpus(_word(f"{cpu}/cpu.cfs_quota_us"), _word(f"{cpu}/cpu.cfs_period_us")),
+        pids=_count(_word(f"{CGROUPS}/pids/{below}/pids.max")),
     )
 
 
-def _version_2(group: Path) -> Limits:
-    quota, period = _word(group / "cpu.max").split()
+def _version_2(group: str) -> Limits:
+    quota, period = _word(f"{group}/cpu.max").split()
     return Limits(
-        memory_bytes=_bytes(_word(group / "memory.max")),
+        memory_bytes=_bytes(_word(f"{group}/memory.max")),
         nano_cpus=_nano_cpus(quota, period),
-        pids=_count(_word(group / "pids.max")),
+        pids=_count(_word(f"{group}/pids.max")),
     )
 
 
-def _word(file: Path) -> str:
-    return file.read_text(encoding="ascii").strip()
+def _word(file: str) -> str:
+    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - four for each container: a third of pathlib's time
+        return opened.read().decode("ascii").strip()
 
 
 def _bytes(text: str) -> int | None:

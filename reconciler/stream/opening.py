@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING, Optional, Tuple
 
 from reconciler.contract import files, lock
+from reconciler.contract.watch import Watch
 from reconciler.stream import lease
 from reconciler.stream.errors import PipelineNotFound, SessionNotReady
-from reconciler.stream.watch import Watch
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Endpoints

@@ -95,6 +95,7 @@ def test_sessions_of_one_pipeline_at_once_do_not_mix(place: Place, client: docke
     """FR-010, FR-012: channels of one's own through the same containers."""
     _watched(place)
     before, standing = running(client, place), place.paths.endpoints / "echo.json"
+    eventually(lambda: '"ready": true' in standing.read_text(), within_s=30)  # written beside the conditions
     undisturbed = (conditions(place, "Session", "Ready")["echo"], standing.stat().st_mtime_ns)
     with _open(place) as one, _open(place) as two:
         assert one.name != two.name

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.contract import env, files, names, paths
 from reconciler.contract.files import Assignments, Channel, Endpoints, Served
+from reconciler.contract.watch import Watch
 from reconciler.shm import Shm
 from reconciler.stream.channel import Domain
-from reconciler.stream.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

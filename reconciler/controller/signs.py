@@ -1,0 +1,60 @@
+"""Which changes in the runtime directory are a reason for a pass.
+
+Rule: what only carries counters, or is half written, is none. The end of a program that held a lease or `alive` shows
+as the closing of that file; the kernel tells it a moment before it lets go of the lock.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.contract.files import parse_status, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from reconciler.contract.paths import Paths
+    from reconciler.contract.watch import Change
+
+
+class Signs:
+    """What the files of sessions and node instances tell; remembers what each status said last."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._said: dict[str, Hashable] = {}
+
+    def directories(self) -> list[Path]:
+        """Return the directories to watch: of sessions, of node instances, and of each of them."""
+        nodes = self._paths.nodes
+        try:
+            names = sorted(entry.name for entry in os.scandir(nodes) if entry.is_dir())
+        except OSError:
+            names = []
+        return [self._paths.sessions, nodes, *(nodes / name for name in names)]
+
+    def matters(self, change: Change) -> bool:
+        """Whether a change is a reason for a pass."""
+        if not change.name:
+            return True
+        if change.closed:
+            return change.directory == str(self._paths.sessions) or change.name == "alive"
+        if change.name != "status.json":
+            return not change.name.startswith(".")
+        return self._is_news(Path(change.directory, change.name))
+
+    def _is_news(self, path: Path) -> bool:
+        status = parse_status(read_text(path) or "")
+        said = status and (
+            status.generation,
+            status.error,
+            status.usage.oom_kills > 0,
+            status.usage.pids_refused > 0,
+            status.usage.throttled,
+            *((s.session, s.node, s.generation, s.state) for s in status.sessions),
+        )
+        changed = self._said.get(str(path)) != said
+        self._said[str(path)] = said
+        return changed
