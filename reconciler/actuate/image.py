@@ -116,7 +116,7 @@ def _packages(image: EnvImage) -> Stage:
         ask,
         given,
         key=_key("packages-v2", *below, ask, requirements),
-        helpers=(compilers, compiling),
+        beside=(compilers, compiling),
     )
 
 
@@ -144,7 +144,7 @@ def _stage(
     key: str = "",
     kept: bool = True,
     online: bool = True,
-    helpers: tuple[Stage, ...] = (),
+    beside: tuple[Stage, ...] = (),
 ) -> Stage:
     whole = f"{scripts.PRELUDE}\n{script}\n{scripts.POSTLUDE}\n"
     return Stage(
@@ -156,7 +156,7 @@ def _stage(
         key=key,
         kept=kept,
         online=online,
-        helpers=helpers,
+        beside=beside,
     )
 
 

@@ -129,8 +129,8 @@ _BOUND_CACHE = f"""\
 def install_python(requirements: str, *, pinned: bool) -> str:
     """Return how Python packages are installed: from wheels, else compiled if that needs no more than Python.
 
-    Where it fails for want of a compiler, the stage asks for its helpers: they leave the wheels in the cache. A version
-    that is not to be had is no such case.
+    Where it fails for want of a compiler, the stage asks for those beside it, which leave the wheels in the cache. A
+    version that is not to be had is no such case.
     """
     return f"""\
 {_CHOOSE}

@@ -78,8 +78,8 @@ class _Builder:
             made = self._work(stage, base=base)
         except NeedsHelpError:
             side = base
-            for helper in stage.helpers:
-                side = self._reusable(helper) or self._made(helper, base=side)
+            for other in stage.beside:
+                side = self._reusable(other) or self._made(other, base=side)
             made = self._work(stage, base=base, helped=True)
         if not stage.key and stage.kept:
             self._unfinished.append(made)
@@ -87,7 +87,7 @@ class _Builder:
 
     def _work(self, stage: Stage, *, base: str, helped: bool = False) -> str:
         working = Working(self._client, self._recipe, stage, base=base, places=self._places, say=self._say)
-        return working.make(may_ask=bool(stage.helpers) and not helped)
+        return working.make(may_ask=bool(stage.beside) and not helped)
 
     def _reusable(self, stage: Stage) -> str | None:
         if not stage.key:

@@ -22,7 +22,7 @@ CACHE_DIR = "/dev/reconciler"
 """Where a stage finds the cache. Below `/dev`, which is in memory, no trace of the mount is left in a layer."""
 
 NEEDS_HELP = 75
-"""Exit code of a stage that asks for its helpers. Source: sysexits.h, EX_TEMPFAIL."""
+"""Exit code of a stage that asks for those beside it. Source: sysexits.h, EX_TEMPFAIL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Stage:
     script is one of them. A stage that is not `kept` is not committed: the next one begins where it began. One without
     `online` has no network.
 
-    `helpers` work when the stage asks for it with exit code `NEEDS_HELP`, one upon the other, beginning where the stage
-    began; then it is run again. What they leave for it is in the cache.
+    The stages `beside` work when this one asks for it with exit code `NEEDS_HELP`, one upon the other, beginning where
+    it began; then it is run again. What they leave for it is in the cache.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Stage:
     key: str = ""
     kept: bool = True
     online: bool = True
-    helpers: tuple[Stage, ...] = ()
+    beside: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ STEP_MARK = "::step "
 
 
 class NeedsHelpError(Exception):
-    """A stage asked for its helpers."""
+    """A stage asked for those beside it."""
 
 
 class Workplaces:
@@ -104,7 +104,7 @@ class Working:
         """Run the stage and return the image made of it, or the one it began from if it is not kept.
 
         Raises:
-            NeedsHelpError: if the stage asks for its helpers, and it may.
+            NeedsHelpError: if the stage asks for those beside it, and it may.
         """
         container = self._create()
         try:
