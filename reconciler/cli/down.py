@@ -11,7 +11,7 @@ from reconciler.controller import lock
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
 from reconciler.model.action import RemoveImage
-from reconciler.model.desired import NO_CACHE, Desired, ImageCache
+from reconciler.model.desired import ALL_IMAGES, NO_CACHE, Desired
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,7 +23,7 @@ def run(options: Namespace) -> int:
     """Converge to an empty desired state, then forget the instance."""
     paths = paths_of(options)
     console = Console(log_format=options.log_format, verbose=options.verbose)
-    cache = NO_CACHE if options.images else ImageCache()
+    cache = NO_CACHE if options.images else ALL_IMAGES
     with lock.one_writer(paths.lock), Instance(paths, None) as instance:
         loop = Loop(
             instance.world(load=lambda: Desired(images=cache)),

@@ -52,6 +52,9 @@ class ImageCache:
     min_age_s: float = 3600.0
 
 
+ALL_IMAGES = ImageCache(max_count=1 << 30, min_age_s=0.0)
+"""Every environment image is kept, and nothing that builds have left without one."""
+
 NO_CACHE = ImageCache(max_count=0, min_age_s=0.0)
 """Nothing is kept but what somebody needs."""
 

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import engine as door
-from reconciler.contract import labels
 from reconciler.model.errors import BuildError
 from tests.support.workshop import Workshop, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from reconciler.model.instance import EnvImage
 
 SITE = "$(python -c 'import site; print(site.getsitepackages()[0])')"
 OLD = f"""echo 'import os; os.confstr = lambda name: "glibc 2.31"' > {SITE}/sitecustomize.py"""
@@ -41,23 +38,11 @@ def shop() -> Iterator[Workshop]:
     engine.close()
 
 
-def based_on(shop: Workshop, script: str, *changes: str) -> EnvImage:
-    """Return an environment on a base image that a script has changed."""
-    client, reference = shop.engine.client, f"reconciler-test/{shop.instance}:{secrets.token_hex(3)}"
-    marks = {labels.INSTANCE: shop.instance}
-    made = client.create_container("python:3.11-slim", command=["sh", "-c", script], labels=marks)["Id"]
-    client.start(made)
-    assert client.wait(made, timeout=60)["StatusCode"] == 0
-    client.commit(made, reference, changes=[*changes])
-    client.remove_container(made, v=True)
-    return replace(shop.wish("3.11"), base_reference=reference, base_id=shop.id_of(reference))
-
-
 @pytest.mark.parametrize(("script", "changes", "reason"), REFUSED)
 def test_base_that_can_t_become_an_environment_is_refused(
     shop: Workshop, script: str, changes: tuple[str, ...], reason: str
 ) -> None:
-    wish = based_on(shop, script, *changes)
+    wish = shop.based_on(script, *changes)
     with pytest.raises(BuildError) as caught:
         shop.build(wish)
     assert reason in str(caught.value)
@@ -65,12 +50,12 @@ def test_base_that_can_t_become_an_environment_is_refused(
 
 
 def test_base_without_apt_is_refused_where_system_packages_are_asked_for(shop: Workshop) -> None:
-    wish = replace(based_on(shop, "rm -f /usr/bin/apt-get"), system_dependencies=("libogg0",))
+    wish = replace(shop.based_on("rm -f /usr/bin/apt-get"), system_dependencies=("libogg0",))
     with pytest.raises(BuildError, match="systemDependencies need apt-get, and the base image has none"):
         shop.build(wish)
 
 
 def test_base_without_pip_is_taken_since_uv_is_brought_along(shop: Workshop) -> None:
-    wish = based_on(shop, f"rm -rf {SITE}/pip* {SITE}/../dist-packages/pip*")
+    wish = shop.based_on(f"rm -rf {SITE}/pip* {SITE}/../dist-packages/pip*")
     shop.build(wish)
     assert shop.run(wish, "python", "-c", "import iceoryx2, numpy, reconciler.node; print('there')") == "there"

@@ -16,6 +16,7 @@ from reconciler import engine as door
 from reconciler.actuate.image import recipe
 from reconciler.contract import labels, names
 from reconciler.model.errors import BuildError, NameTakenError
+from tests.support.place import unique
 from tests.support.workshop import Workshop, tidied
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def test_new_runtime_does_not_install_packages_again(shop: Workshop, built: dict
 
 
 def test_system_packages_are_installed_and_lists_removed(shop: Workshop) -> None:
-    wish = shop.wish("3.11", system=("libogg0",))
+    wish = replace(shop.based_on("true"), system_dependencies=("libogg0",))  # no stage of it is there from elsewhere
     shop.build(wish)
     assert "apt-get install libogg0" in shop.steps()
     assert "libogg.so.0" in shop.run(wish, "sh", "-c", "ldconfig -p")
@@ -122,7 +123,7 @@ def test_system_packages_are_installed_and_lists_removed(shop: Workshop) -> None
 
 
 def test_image_that_goes_takes_its_unnamed_stage_along(shop: Workshop) -> None:
-    wish = shop.wish("3.11", packages=("flatbuffers",))
+    wish = shop.wish("3.11", packages=(unique("flatbuffers"),))
     shop.build(wish)
     assert len(shop.leftovers()) == 2, "the image and the stage below it"
     shop.engine.remove_image(shop.id_of(wish.tag))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.actuate.image import recipe
@@ -42,6 +42,17 @@ class Workshop:
             python_packages=packages,
             runtime_version=runtime_version(),
         )
+
+    def based_on(self, script: str, *changes: str) -> EnvImage:
+        """Return an environment on a base image of its own, which a script has changed."""
+        client, reference = self.engine.client, f"reconciler-test/{self.instance}:{secrets.token_hex(3)}"
+        marks = {labels.INSTANCE: self.instance}
+        made = client.create_container("python:3.11-slim", command=["sh", "-c", script], labels=marks)["Id"]
+        client.start(made)
+        assert client.wait(made, timeout=60)["StatusCode"] == 0
+        client.commit(made, reference, changes=[*changes])
+        client.remove_container(made, v=True)
+        return replace(self.wish("3.11"), base_reference=reference, base_id=self.id_of(reference))
 
     def id_of(self, reference: str) -> str:
         """Return the image id of a reference."""
