@@ -1,0 +1,156 @@
+"""Signals, cancelling and threads in the middle of a call: it ends, the session is given back, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.stream import Closed, Session, Text, TimedOut
+from tests.stream.test_crash import connect
+from tests.support.instance import PATIENCE_S, chain
+
+if TYPE_CHECKING:
+    from tests.support.instance import Instance
+
+NODES = Path(__file__).parent / "nodes"
+
+SYNC = """\
+import signal, sys
+from reconciler.stream import Session, Text
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
+try:
+    with Session.open('voice') as session:
+        print('open', flush=True)
+        {call}
+except (KeyboardInterrupt, SystemExit) as error:
+    print(type(error).__name__, flush=True)
+"""
+ASYNC = """\
+import asyncio, signal, sys
+from reconciler.stream import Session, Text
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
+    async with Session.open('voice') as session:
+        print('open', flush=True)
+        {call}
+try:
+    asyncio.run(main())
+except (KeyboardInterrupt, asyncio.CancelledError) as error:
+    print(type(error).__name__, flush=True)
+"""
+CALLS = (
+    (SYNC, "session.receive()", {signal.SIGINT: "KeyboardInterrupt", signal.SIGTERM: "SystemExit"}),
+    (SYNC, "list(session)", {signal.SIGINT: "KeyboardInterrupt"}),
+    (
+        SYNC,
+        "while True: session.send(Text('x'), timeout_s=60)",
+        {signal.SIGINT: "KeyboardInterrupt", signal.SIGTERM: "SystemExit"},
+    ),
+    (ASYNC, "await session.receive_async()", {signal.SIGINT: "KeyboardInterrupt", signal.SIGTERM: "CancelledError"}),
+    (ASYNC, "print([frame async for frame in session])", {signal.SIGINT: "KeyboardInterrupt"}),
+    (ASYNC, "while True: await session.send_async(Text('x'), timeout_s=60)", {signal.SIGTERM: "CancelledError"}),
+)
+
+
+def stand(instance: Instance) -> None:
+    """Stand up a node that passes on."""
+    served, ends = chain("voice", "one", buffer=4)
+    instance.assign("one", *served)
+    instance.start_node("plain:Pass", NODES, node="one")
+    instance.await_ready("one", "voice")
+    instance.publish(ends)
+
+
+def test_a_signal_ends_any_call_and_gives_the_session_back(instance: Instance) -> None:
+    """Each program is in the middle of its call when the signal comes; the next one finds the session free."""
+    stand(instance)
+    for frame, call, outcomes in CALLS:
+        for number, outcome in outcomes.items():
+            program = instance.start_program([sys.executable, "-c", frame.format(call=call)], instance.environ)
+            assert program.stdout is not None
+            assert program.stdout.readline() == "open\n", instance.log(program)
+            program.send_signal(number)
+            said, _ = program.communicate(timeout=PATIENCE_S)
+            assert said == f"{outcome}\n", (call, number, instance.log(program))
+            assert instance.log(program) == ""
+    with connect(instance) as session:
+        session.send(Text("after"))
+        assert session.receive(PATIENCE_S).text == "after"  # type: ignore[union-attr]
+
+
+def test_cancelling_a_receive_loses_nothing(instance: Instance) -> None:
+    stand(instance)
+
+    async def run() -> list[str]:
+        texts: list[str] = []
+        async with connect(instance) as session:
+            for number in range(20):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(session.receive_async(), 0.001)
+                await session.send_async(Text(str(number)))
+                frame = await session.receive_async(PATIENCE_S)
+                assert isinstance(frame, Text)
+                texts.append(frame.text)
+        return texts
+
+    assert asyncio.run(run()) == [str(number) for number in range(20)]
+
+
+def test_threads_take_turns_and_each_frame_goes_to_one(instance: Instance) -> None:
+    """Two send, three receive; what was sent arrives once, and each sender's frames in their order."""
+    stand(instance)
+    got: list[list[str]] = [[], [], []]
+    with connect(instance) as session:
+        senders = [threading.Thread(target=_send, args=(session, name)) for name in "ab"]
+        receivers = [threading.Thread(target=_receive, args=(session, mine)) for mine in got]
+        for thread in (*senders, *receivers):
+            thread.start()
+        for thread in senders:
+            thread.join()
+        session.end()
+        for thread in receivers:
+            thread.join()
+    sent = [f"{name}{number:03}" for name in "ab" for number in range(200)]
+    assert sorted(text for mine in got for text in mine) == sent
+    for mine in got:
+        for name in "ab":
+            own = [text for text in mine if text.startswith(name)]
+            assert own == sorted(own)
+
+
+def _send(session: Session, name: str) -> None:
+    for number in range(200):
+        session.send(Text(f"{name}{number:03}"), timeout_s=PATIENCE_S)
+
+
+def _receive(session: Session, into: list[str]) -> None:
+    while (frame := session.receive(PATIENCE_S)) is not None:
+        assert isinstance(frame, Text)
+        into.append(frame.text)
+
+
+def test_closing_ends_a_call_in_another_thread(instance: Instance) -> None:
+    stand(instance)
+    session = connect(instance)
+    raised: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            session.receive()
+        except Closed as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    with pytest.raises(TimedOut):
+        session.receive(0.2)
+    session.close()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert "open a new one" in str(raised[0])
