@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 import iceoryx2 as iox
 
 from reconciler.contract.header import BLOCK_BYTES, Block, FrameHeader
-from reconciler.stream import position
+from reconciler.stream import forks, position
 from reconciler.stream.errors import TransportError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Domain:
         builder = iox.NodeBuilder.new().name(iox.NodeName.new(name[:128])).config(config)
         builder = builder.signal_handling_mode(iox.SignalHandlingMode.Disabled)
         self._node: Optional[iox.Node] = _patiently(lambda: builder.create(iox.ServiceType.Ipc), f"node {name}")
+        forks.guard(self)
 
     @property
     def positions(self) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import iceoryx2 as iox
 
+from reconciler.stream import forks
 from reconciler.stream.errors import TransportError
 from reconciler.stream.spin import Spin
 
@@ -39,6 +40,7 @@ class Inbox:
         if len(self.subscribers) > 1:
             self._waitset = _new_waitset()
             self._guards = [self._waitset.attach_notification(end.listener) for end in self.subscribers]
+        forks.guard(self)
 
     def take(self) -> Optional[Arrival]:
         """Return the next frame, or None where none waits."""

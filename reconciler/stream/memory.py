@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Union
 import numpy as np
 
 from reconciler.contract.header import SIZE
+from reconciler.stream.forks import Forks, leak
 
 if TYPE_CHECKING:
     import iceoryx2 as iox
@@ -82,17 +83,21 @@ class Tally:
 class Hold:
     """Keeps a sample until the last view of it is gone."""
 
-    __slots__ = ("_sample", "_tally")
+    __slots__ = ("_forks", "_sample", "_tally")
 
     def __init__(self, sample: object, tally: Tally) -> None:
         """Take the sample over."""
         tally.take()
+        self._forks = Forks.count
         self._sample = sample
         self._tally = tally
 
     def __del__(self) -> None:
-        """Give the sample back."""
-        self._tally.give()
+        """Give the sample back, unless it is the parent's."""
+        if self._forks == Forks.count:
+            self._tally.give()
+        else:
+            leak(self._sample)
 
 
 def view(sample: iox.Sample, size_bytes: int, tally: Tally) -> memoryview:

@@ -17,7 +17,7 @@ import numpy as np
 
 from reconciler.contract import header as wire
 from reconciler.stream import channel as channels
-from reconciler.stream import codec, memory
+from reconciler.stream import codec, forks, memory
 from reconciler.stream.credit import Credit
 from reconciler.stream.errors import Backpressure, Closed, FrameInvalid, TransportError
 from reconciler.stream.position import Barrier
@@ -79,6 +79,7 @@ class Publisher:
             raise TransportError(msg) from error
         self._room = Room(slots + channels.MAX_LOANS)
         self._credit = Credit(domain.positions, channel, self.incarnation)
+        forks.guard(self)
 
     def send(
         self,

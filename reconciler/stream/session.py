@@ -34,7 +34,11 @@ SEND_TIMEOUT_S = 10.0
 
 
 class Session:
-    """A program's end of a session. Make one with `Session.open`."""
+    """A program's end of a session. Make one with `Session.open`.
+
+    Threads may share it: one may send while another receives, several take turns. It belongs to the process that opened
+    it. Inside an event loop use the methods that end in `_async`, `async with` and `async for`.
+    """
 
     def __init__(
         self, pipeline: str, *, session: Optional[str], timeout_s: float, raise_errors: bool, where: Any
@@ -112,6 +116,7 @@ class Session:
             FrameInvalid: if the frame can't be carried.
             SharedMemoryFull: if it does not fit.
             Closed: if the session is closed or ended.
+            NodeFailed: if a node has failed the stream (`onError: Fail`).
         """
         self._need().send(frame, timeout_s)
 
@@ -142,7 +147,7 @@ class Session:
 
         Raises:
             TimedOut: if nothing came within `timeout_s` seconds (None: no limit).
-            NodeFailed: if a node raised; the session goes on.
+            NodeFailed: if a node raised; the session goes on, unless it is `fatal`.
             Closed: if the session is closed.
         """
         return self._need().receive(timeout_s, raise_errors=self._raise_errors)

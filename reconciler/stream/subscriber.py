@@ -14,7 +14,7 @@ import iceoryx2 as iox
 from reconciler.contract import header as wire
 from reconciler.contract.files import RELIABLE
 from reconciler.stream import channel as channels
-from reconciler.stream import codec, memory, position
+from reconciler.stream import codec, forks, memory, position
 from reconciler.stream.errors import TransportError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Subscriber:
         except (iox.SubscriberCreateError, iox.ListenerCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a reader on {channel.name}: {error}"
             raise TransportError(msg) from error
+        forks.guard(self)
 
     def take(self) -> Optional[Arrival]:
         """Return the next frame, or None where none waits.

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.contract.files import parse_assignments, read_text
+from reconciler.stream import Json, NodeFailed
 from tests.support.edits import NAME, Edited, undisturbed_whatever_happens
-from tests.support.flow import BUILD_S, Plant
+from tests.support.flow import BUILD_S, PATIENCE_S, Plant, docker_node
+from tests.support.marathon import REPORT_S
 from tests.support.place import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+STALL_S = 1.0
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def edited() -> Iterator[Edited]:
     plant = Plant()
     try:
         made = Edited(plant)
+        plant.put("hangs", {**docker_node("hang", "Hang"), "onError": "Skip", "stallTimeoutSeconds": STALL_S})
         plant.watch()
         yield made
     finally:
@@ -46,6 +52,25 @@ def test_streams_do_not_feel_that_nodes_are_replaced_and_killed_and_the_controll
         all_at_once,
     ]
     assert undisturbed_whatever_happens(edited.plant, things, sessions=2) > 1_000
+
+
+def test_a_node_that_hangs_is_told_within_two_seconds_and_started_again(edited: Edited) -> None:
+    """SC-004: to the session by the node, and in the conditions by the controller; the next frame is served."""
+    plant = edited.plant
+    with plant.open("hangs") as session:
+        session.send(Json("hang"))
+        begun = time.time()
+        session.send(Json("on"))
+        with pytest.raises(NodeFailed, match="node hang raised Stalled on frame 0"):
+            session.receive(PATIENCE_S)
+        assert time.time() - begun < STALL_S + REPORT_S
+        frame = session.receive(PATIENCE_S)
+        assert isinstance(frame, Json)
+        assert frame.value == "on"
+    told = [(at, text) for _, at, text in plant.told("node/hangs/") if "exit code 75 (it stalled)" in text]
+    assert told, plant.told("node/hangs/")
+    assert told[0][0] < begun + STALL_S + REPORT_S
+    assert "node hang hangs in session hangs-" in told[0][1]
 
 
 def _handing_over(edited: Edited) -> bool:

@@ -134,8 +134,8 @@ def test_a_container_killed_at_the_speed_of_speech_costs_nothing(plant: Plant) -
 
 def test_five_sessions_at_once_keep_every_frame_to_themselves(plant: Plant) -> None:
     """SC-007."""
-    counts = crowd([plant.open("chain") for _ in range(5)], seconds=10.0)
-    assert min(counts) > 100
+    counts = crowd([plant.open("chain") for _ in range(5)], seconds=60.0)
+    assert min(counts) > 1_000
 
 
 def test_gigabytes_flow_through_a_container_in_constant_memory(plant: Plant) -> None:

@@ -154,3 +154,31 @@ def test_closing_ends_a_call_in_another_thread(instance: Instance) -> None:
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert "open a new one" in str(raised[0])
+
+
+FORKED = """\
+import multiprocessing, os, sys
+import numpy as np
+from reconciler.stream import Session, Tensor
+session = Session.open('voice')
+session.send(Tensor(np.full(5000, 7))); kept = session.receive(10).array
+def child(): pass
+process = multiprocessing.get_context('fork').Process(target=child)
+process.start(); process.join()
+if os.fork() == 0:
+    sys.exit(0)
+os.wait()
+for number in range(100):
+    session.send(Tensor(np.full(5000, number)))
+    assert (session.receive(10).array == number).all()
+assert (kept == 7).all()
+session.close()
+print('whole', flush=True)
+"""
+
+
+def test_a_fork_that_ends_in_good_order_takes_nothing_from_its_parent(instance: Instance) -> None:
+    stand(instance)
+    program = instance.start_program([sys.executable, "-c", FORKED], instance.environ)
+    said, _ = program.communicate(timeout=PATIENCE_S)
+    assert said == "whole\n", instance.log(program)

@@ -14,7 +14,7 @@ from tests.support.marathon import stream
 from tests.support.place import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.stream import Audio
 
@@ -78,7 +78,7 @@ class Edited:
         return bool(found["Running"]) and self.plant.ready()
 
 
-def undisturbed_whatever_happens(plant: Plant, things: Sequence[Callable[[], object]], *, sessions: int) -> int:
+def undisturbed_whatever_happens(plant: Plant, things: Iterable[Callable[[], object]], *, sessions: int) -> int:
     """Stream through several sessions while one thing after the other happens; what arrives must equal a quiet run.
 
     Returns how many frames each session carried at least.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import replace
 
-from reconciler.node import Audio, EndOfStream, Node
+from reconciler.node import Audio, EndOfStream, Json, Node
 
 
 class Relay(Node):
@@ -30,4 +31,13 @@ class Pass(Node):
     """Pass on what came, untouched."""
 
     def process(self, frame):
+        return None if isinstance(frame, EndOfStream) else frame
+
+
+class Hang(Node):
+    """Never come back from a frame that says so."""
+
+    def process(self, frame):
+        while isinstance(frame, Json) and frame.value == "hang":
+            time.sleep(0.01)
         return None if isinstance(frame, EndOfStream) else frame
