@@ -19,6 +19,9 @@ MAX_IMAGE_BYTES = "RECONCILE_MAX_IMAGE_BYTES"
 MIN_IMAGE_AGE = "RECONCILE_MIN_IMAGE_AGE_SECONDS"
 """How long ago an environment image must have been used to be removed."""
 
+MEMORY_MB = "RECONCILE_MEMORY_MB"
+"""MiB that memory limits of an instance may add up to; the machine's memory where it is not set, unbounded where 0."""
+
 NODE_NAME = "RECONCILE_NODE_NAME"
 """Name of the node instance (`rc-<instance>-<hash12>`): its container's name and its iceoryx2 node name."""
 

@@ -18,6 +18,7 @@ from reconciler.actuate.execute import Doors, execute
 from reconciler.actuate.files import make_key, prepare
 from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
+from reconciler.contract.env import MEMORY_MB
 from reconciler.contract.files import replace_text
 from reconciler.controller import published
 from reconciler.controller.build_logs import BuildLogs
@@ -36,7 +37,7 @@ from reconciler.process import HostProcesses
 from reconciler.shm import Shm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Mapping
     from pathlib import Path
 
     from reconciler.contract.paths import Paths
@@ -64,7 +65,21 @@ def site_of(paths: Paths) -> Site:
         shm_prefix=names.shm_prefix(paths.instance),
         runtime_version=runtime_version(),
         version=VERSION,
+        memory_bytes=memory_bytes(os.environ),
     )
+
+
+def memory_bytes(environ: Mapping[str, str]) -> int:
+    """Return what memory limits may add up to: as it is said, or what the machine has.
+
+    Raises:
+        ValueError: if what is said is no number.
+    """
+    said = environ.get(MEMORY_MB, "")
+    if said and not said.isdigit():
+        msg = f"{MEMORY_MB} is {said!r}, and must be a whole number of MiB"
+        raise ValueError(msg)
+    return int(said) << 20 if said else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class Instance:

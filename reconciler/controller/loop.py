@@ -79,8 +79,10 @@ class Pass:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether all that is left to do has failed often enough to say that it will not help to wait."""
-        return bool(self.plan.blocked) and not self.busy and not self.plan.steps and self.tries >= STUCK_AFTER
+        """Whether it will not help to wait: what is left to do has failed often enough, or finds no room."""
+        if self.busy or self.plan.steps:
+            return False
+        return self.tries >= STUCK_AFTER if self.plan.blocked else bool(self.plan.refused)
 
     @property
     def is_rest(self) -> bool:

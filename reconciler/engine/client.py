@@ -11,7 +11,7 @@ import requests
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 
 from reconciler.contract import labels
-from reconciler.engine import containers, streams
+from reconciler.engine import containers, refusals, streams
 from reconciler.engine.build import build
 from reconciler.engine.calls import Calls
 from reconciler.engine.errors import CONFLICT, NOT_FOUND, refused, status_of, translated
@@ -122,9 +122,23 @@ class Engine:
             raise refused(f"create container {spec.name}", error) from error
 
     def start(self, container: str) -> None:
-        """Start a container; one that runs is success. After an error it may run all the same."""
-        with self._write(f"start container {container[:12]}"):
-            self._client.start(container)
+        """Start a container; one that runs is success. After an error it may run all the same.
+
+        Raises:
+            EngineError: with reason `PortTaken`, `NetworkMissing` or `NoGpu` where that is why.
+        """
+        what = f"start container {container[:12]}"
+        with self._write(what):
+            try:
+                self._client.start(container)
+            except APIError as error:
+                if status_of(error) == NOT_FOUND and not self._is_there(container):
+                    raise
+                self._calls.read("explain a refusal")
+                raise refusals.explained(self._client, container, what, error) from error
+
+    def _is_there(self, container: str) -> bool:
+        return bool(self._client.containers(all=True, filters={"id": container}))
 
     def stop(self, container: str, *, timeout_s: int) -> None:
         """Ask a container to end and kill it after `timeout_s`; one that has ended or is gone is success."""

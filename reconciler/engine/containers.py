@@ -100,6 +100,7 @@ def container(raw: dict[str, Any]) -> Container:
         env_hash=marks.get(labels.ENV_HASH, ""),
         exit_code=int(ended.group(1)) if ended else None,
         networks=_networks(raw),
+        ports=frozenset(f"{e['PublicPort']}/{e['Type']}" for e in raw.get("Ports") or () if e.get("PublicPort")),
     )
 
 

@@ -30,6 +30,8 @@ class Site:
     shm_prefix: str
     runtime_version: str
     version: str
+    memory_bytes: int = 0
+    """What memory limits may add up to; 0 is no bound."""
 
     @property
     def sessions_dir(self) -> str:
@@ -47,7 +49,7 @@ class Container:
     """A container that carries our instance label. `exit_code` is None unless it has ended.
 
     `limits` are those the kernel holds it to now, `networks` the names and ids of the networks it is connected to; None
-    means that it is not known, of which nothing follows.
+    means that it is not known, of which nothing follows. `ports` are those of the host that it has now, like `80/tcp`.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Container:
     exit_code: int | None = None
     limits: Limits | None = None
     networks: tuple[str, ...] | None = None
+    ports: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

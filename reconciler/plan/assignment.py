@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.contract.files import Assignments, Served
-from reconciler.plan import handover, service
+from reconciler.plan import handover, ports, service
 from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconciler.model.manifest import Pipeline
     from reconciler.plan.facts import Facts
     from reconciler.plan.sharing import Wanted
@@ -77,7 +79,13 @@ def _may_assign(session: str, pipeline: Pipeline, wanted: Wanted, facts: Facts) 
         return False
     targets = {wanted.placed[owner] for owner in owners}
     servers = facts.servers.get(session, frozenset())
-    return servers <= targets or all(facts.up(name) for name in targets)
+    return servers <= targets or all(facts.up(name) for name in targets) or _is_in_the_way(targets, wanted, facts)
+
+
+def _is_in_the_way(targets: Iterable[str | None], wanted: Wanted, facts: Facts) -> bool:
+    """Whether an old instance has a port of the host that a new one needs, so that they can't be side by side."""
+    found = (wanted.instances[name] for name in targets if name is not None)
+    return any(ports.outdated_holders(instance, facts, wanted.instances) for instance in found)
 
 
 def _elders(session: str, pipeline: Pipeline, wanted: Wanted, facts: Facts) -> dict[str, str]:
@@ -87,6 +95,8 @@ def _elders(session: str, pipeline: Pipeline, wanted: Wanted, facts: Facts) -> d
     """
     targets = {wanted.placed.get((pipeline.name, node.id)) for node in pipeline.nodes}
     if session in facts.servers or all(name is not None and facts.up(name) for name in targets):
+        return {}
+    if _is_in_the_way(targets, wanted, facts):
         return {}
     found: dict[str, str] = {}
     for files in facts.observed.node_files:

@@ -187,6 +187,8 @@ def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | No
     instance = view.wanted.instances.get(name)
     if instance is None:
         return ("Starting", "the instance that served it is gone; waiting for the new one")
+    if name in view.wanted.refused:
+        return ("NoRoom", view.wanted.refused[name])
     container = view.facts.containers.get(name)
     if container is None and (problem := _image_problem(view, pipeline, node)):
         return problem

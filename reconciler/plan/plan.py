@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.model.action import RemoveImage, Step
 from reconciler.model.memory import Memory
-from reconciler.plan import conditions, prune
+from reconciler.plan import conditions, prune, room
 from reconciler.plan.assignment import place
 from reconciler.plan.facts import index
 from reconciler.plan.image import environments
@@ -33,7 +33,8 @@ a session moves."""
 class Plan:
     """What to do now, how things are, and when to look again (seconds from now; None means when something happens).
 
-    `blocked` are steps that wait for backoff, `waiting` sessions that wait for a new version of their nodes.
+    `blocked` are steps that wait for backoff, `waiting` sessions that wait for a new version of their nodes, `refused`
+    instances for which the host has no room.
     """
 
     steps: tuple[Step, ...]
@@ -41,6 +42,7 @@ class Plan:
     requeue_s: float | None = None
     blocked: tuple[Step, ...] = ()
     waiting: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, now_s: float = 0.0) -> Plan:
@@ -48,6 +50,7 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     memory = memory or Memory()
     facts = index(observed)
     wanted = derive(desired, facts, memory, now_s=now_s)
+    wanted.refused = room.refused(wanted, facts)
     placement = place(wanted, facts)
     keep = set(wanted.instances) | placement.held
     sessions = {session.name for session in desired.sessions}
@@ -78,7 +81,14 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         TRANSITION_S if placement.moving else None,
     ]
     requeue_s = min((wait_s for wait_s in waits if wait_s is not None), default=None)
-    return Plan(tuple(steps), conditions.statuses(view), requeue_s, tuple(blocked), tuple(sorted(placement.waiting)))
+    return Plan(
+        tuple(steps),
+        conditions.statuses(view),
+        requeue_s,
+        tuple(blocked),
+        tuple(sorted(placement.waiting)),
+        tuple(sorted(wanted.refused)),
+    )
 
 
 def _first_of_each(steps: Iterable[Step], memory: Memory) -> list[Step]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec, ProcessSpec
-from reconciler.plan import drift, image
+from reconciler.plan import drift, image, ports
 from reconciler.plan.upkeep import upkeep
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def rollout(wanted: Wanted, placement: Placement, facts: Facts, *, due: Iterable
         elif files.assignments != document:
             yield Step(action.WriteAssignments(document), drift.ASSIGNMENTS_DIFFER)
     for _, instance in sorted(wanted.instances.items()):
-        yield from _itself(instance, facts)
+        if instance.name not in wanted.refused and not ports.outdated_holders(instance, facts, wanted.instances):
+            yield from _itself(instance, facts)
 
 
 def _ingredients(instance: NodeInstance, facts: Facts) -> Iterator[Step]:

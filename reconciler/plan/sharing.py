@@ -45,6 +45,8 @@ class Wanted:
     missing: dict[Owner, MissingBase] = field(default_factory=dict)
     moving: set[str] = field(default_factory=set)
     """Base images that are to be pulled again and again."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Instances for which the host has no room, with what to tell."""
     active: list[Pipeline] = field(default_factory=list)
     sessions: list[tuple[Session, Pipeline]] = field(default_factory=list)
     linger_until_s: float | None = None
