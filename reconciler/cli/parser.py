@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     _look_commands(commands)
     _stream_commands(commands)
+    _exec_command(commands)
     _command(commands, "doctor", "say what of this machine would keep pipelines from running")
     images = _command(commands, "images", "list, build or prune environment images")
     images.add_argument("verb", choices=("ls", "build", "lock", "standard", "prune"))
@@ -80,6 +81,12 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     stream.add_argument("--realtime", action="store_true", help="send audio at the pace it was recorded")
     stream.add_argument("--frame-ms", type=_positive, default=20.0, metavar="MS", help="length of an audio frame (20)")
     stream.add_argument("--timeout", type=_positive, default=30.0, metavar="S", help="longest wait for a frame (30)")
+
+
+def _exec_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = _command(commands, "exec", "run a command in a pipeline's own shared memory; needs root")
+    run.add_argument("pipeline")
+    run.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments")
 
 
 def _command(

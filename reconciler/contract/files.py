@@ -140,7 +140,10 @@ class Status:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a session begins and ends, and whether it is ready."""
+    """Where a session begins and ends, and whether it is ready.
+
+    `memory` is the number of the pipeline's own shared memory (`st_dev` of its `/dev/shm`), 0 if it has the host's.
+    """
 
     session: str
     pipeline: str
@@ -149,6 +152,7 @@ class Endpoints:
     message: str = ""
     inputs: Tuple[Channel, ...] = ()
     outputs: Tuple[Channel, ...] = ()
+    memory: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ ENV_HASH = "dev.reconciler.env-hash"
 BASE = "dev.reconciler.base"
 """Image id an environment image was built from, so that it is still recognised when its base is untagged."""
 
+SANDBOX = "dev.reconciler.sandbox"
+"""On a node with shared memory of its pipeline's own: id of the container that holds the memory it joined."""
+
 PIPELINE = "dev.reconciler.pipeline"
 """First pipeline that asked for the container; for people, never for decisions."""
 

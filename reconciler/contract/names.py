@@ -21,6 +21,9 @@ SHM_ROOT_LIMIT = 65
 
 CONTAINER_NODE_DIR = "/run/reconciler/node"
 CONTAINER_SOURCE_DIR = "/opt/reconciler/source"
+PRIVATE_SHM_ROOT = "/dev/shm/iox2"  # noqa: S108 - shared memory itself
+"""iceoryx2 root directory within a pipeline's own shared memory, so that one bound holds for all of it."""
+
 CONTAINER_ENV_DIR = "/run/reconciler/env"
 CONTAINER_SECRETS_DIR = "/run/secrets"
 

@@ -37,7 +37,7 @@ def limit_that_ended(engine: EnginePort, nodes: Path, end: End) -> str:
         out_of_memory=found.out_of_memory,
         usage=status.usage if status is not None else files.Usage(),
         doing=doing.read(directory),
-        shared=_shared_memory() if end.exit_code == SIGBUS else (0, 0),
+        shared=_shared_memory() if end.exit_code == SIGBUS and not found.private else (0, 0),
     )
 
 

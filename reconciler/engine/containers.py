@@ -65,6 +65,8 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
         "nano_cpus": spec.limits.nano_cpus,
         "pids_limit": spec.limits.pids,
         "port_bindings": _bindings(spec.ports),
+        "ipc_mode": spec.ipc or None,
+        "shm_size": spec.shm_bytes or None,
         "device_requests": _devices(spec),
         "ulimits": [Ulimit(name="nofile", soft=spec.open_files, hard=spec.open_files)] if spec.open_files else None,
         "log_config": LogConfig(type="json-file", config={"max-size": LOG_FILE_BYTES, "max-file": LOG_FILES}),
@@ -100,6 +102,7 @@ def container(raw: dict[str, Any]) -> Container:
         env_hash=marks.get(labels.ENV_HASH, ""),
         exit_code=int(ended.group(1)) if ended else None,
         networks=_networks(raw),
+        sandbox=marks.get(labels.SANDBOX, ""),
         ports=frozenset(f"{e['PublicPort']}/{e['Type']}" for e in raw.get("Ports") or () if e.get("PublicPort")),
     )
 
@@ -109,7 +112,8 @@ def autopsy(raw: dict[str, Any]) -> Autopsy:
     host = raw["HostConfig"]
     memory, pids = host.get("Memory") or 0, host.get("PidsLimit") or 0
     limits = Limits(memory if 0 < memory < UNLIMITED_BYTES else None, pids=pids if pids > 0 else None)
-    return Autopsy(bool(raw["State"].get("OOMKilled")), limits)
+    joined = (host.get("IpcMode") or "").startswith("container:")
+    return Autopsy(bool(raw["State"].get("OOMKilled")), limits, joined)
 
 
 def update(limits: Limits, *, as_quota: bool = False) -> dict[str, int]:

@@ -28,10 +28,11 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Autopsy:
-    """What the engine knows of a container that ended. `limits` are those it was held to."""
+    """What the engine knows of a container that ended: the limits it had, and whether it joined private memory."""
 
     out_of_memory: bool
     limits: Limits
+    private: bool = False
 
 
 class EnginePort(Protocol):

@@ -36,13 +36,21 @@ def check(spec: PipelineSpec, root: Item) -> list[Problem]:
     if not found:
         found = [*_twice(spec, root), *_cycle(spec, root)]
     if spec.shared_memory.isolation == "Private":
-        item = root.get("spec", "sharedMemory", "isolation") or root
-        found.append(item.problem("spec.sharedMemory.isolation: Private is not there yet; Host is"))
+        found.extend(_outside(spec, root))
     for index, node in enumerate(spec.nodes):
         if node.container is not None:
             item = root.get("spec", "nodes", index, "docker") or root
             found.extend(_container(node.container, item))
     return sorted(found, key=lambda each: (each.line, each.column))
+
+
+def _outside(spec: PipelineSpec, root: Item) -> Iterator[Problem]:
+    """Say which nodes could not join the pipeline's own memory: a host process has the host's."""
+    for index, node in enumerate(spec.nodes):
+        if node.container is None:
+            item = root.get("spec", "nodes", index, "id") or root
+            said = f'node "{node.id}" is a process on the host, which has no part in Private shared memory'
+            yield item.problem(f"spec.sharedMemory.isolation: {said}; give it a docker block")
 
 
 def _ids(spec: PipelineSpec, root: Item) -> Iterator[Problem]:

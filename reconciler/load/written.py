@@ -256,14 +256,15 @@ class SharedMemory(_Part):
 
     isolation: Literal["Host", "Private"] = Field(
         "Host",
-        description="Host: the machine's shared memory. "
-        "Private (one of its own that no other pipeline can read) is refused: not there yet.",
+        description="Host: the machine's shared memory. Private: one of its own that no other pipeline can read.",
     )
     size: Annotated[
         str,
         StringConstraints(pattern=QUANTITY),
         WithJsonSchema({"anyOf": [{"type": "string", "pattern": QUANTITY}, {"type": "integer", "minimum": 1}]}),
-    ] = Field("2Gi", description="Bound of private shared memory.", examples=["512Mi", "2Gi"])
+    ] = Field(
+        "2Gi", description="Bound of Private shared memory; another size is another memory.", examples=["512Mi", "2Gi"]
+    )
 
 
 class PipelineSpec(_Part):

@@ -27,7 +27,10 @@ class EnvImage:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A node container as it is created. `mounts` are host paths bound into it, besides the user's volumes."""
+    """A container as it is created. `mounts` are host paths bound into it, besides the user's volumes.
+
+    `ipc` is `shareable` for a sandbox, whose memory holds `shm_bytes`, and `container:<its id>` for nodes that join it.
+    """
 
     name: str
     image: str
@@ -42,6 +45,8 @@ class ContainerSpec:
     gpu_ids: tuple[str, ...] = ()
     open_files: int | None = None
     command: tuple[str, ...] = ("python", "-m", "reconciler.node")
+    ipc: str = ""
+    shm_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

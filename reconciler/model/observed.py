@@ -50,6 +50,7 @@ class Container:
 
     `limits` are those the kernel holds it to now, `networks` the names and ids of the networks it is connected to; None
     means that it is not known, of which nothing follows. `ports` are those of the host that it has now, like `80/tcp`.
+    `sandbox` is the id of the container whose shared memory it joined, `memory` the number of what it has (0: unknown).
     """
 
     id: str
@@ -63,6 +64,8 @@ class Container:
     limits: Limits | None = None
     networks: tuple[str, ...] | None = None
     ports: frozenset[str] = frozenset()
+    sandbox: str = ""
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)

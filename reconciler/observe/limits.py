@@ -47,6 +47,18 @@ def limits_of(container: str) -> Limits | None:
     return None
 
 
+def first_process(container: str) -> int:
+    """Return the PID of a running container's first process, or 0 where it can't be read."""
+    version_2 = (CGROUPS / "cgroup.controllers").exists()
+    for layout in _LAYOUTS:
+        place = (CGROUPS if version_2 else CGROUPS / "pids") / layout.format(id=container)
+        try:
+            return min(map(int, (place / "cgroup.procs").read_text(encoding="ascii").split()), default=0)
+        except (OSError, ValueError):
+            continue
+    return 0
+
+
 def _version_1(below: str) -> Limits:
     cpu = f"{CGROUPS}/cpu/{below}"
     return Limits(

@@ -12,6 +12,7 @@ from reconciler import sources
 from reconciler.model.observed import Observed
 from reconciler.observe.files import endpoints, node_files, stale_leases
 from reconciler.observe.limits import with_limits
+from reconciler.observe.memory import with_memory
 
 if TYPE_CHECKING:
     from reconciler.engine.port import EnginePort
@@ -39,7 +40,7 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
     snapshots, broken = sources.look(Path(site.sources_dir))
     return Observed(
         site=site,
-        containers=with_limits(containers),
+        containers=with_memory(with_limits(containers)),
         images=images,
         processes=running,
         process_ends=processes.ends(site.instance),

@@ -118,6 +118,7 @@ def _assign(
     elders = list(handover.elders(session, targets, facts))
     moving = {elder.served.node for elder in elders} & set(new)
     ready = all(handover.is_ready(targets[node], new[node], facts) for node in moving)
+    ready |= _is_in_the_way(targets.values(), wanted, facts)
     for elder in elders:
         successor = new.get(elder.served.node)
         if handover.has_left(elder, facts):

@@ -15,7 +15,7 @@ from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec
 from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
-from reconciler.plan import drift, image, limits, service
+from reconciler.plan import drift, image, limits, sandbox, service
 from reconciler.plan.backoff import delay_s
 from reconciler.plan.rollout import is_finished
 from reconciler.plan.upkeep import upkeep
@@ -98,9 +98,18 @@ def _endpoints(view: View, session: str, present: Endpoints | None) -> Endpoints
         return Endpoints(session, asked, reason=reason, message=message)
     stays = present is not None and present.inputs and session in view.placement.waiting
     document = present if present is not None and stays else service.endpoints(pipeline, session)
+    document = replace(document, memory=_memory(view, pipeline))
     if ready == "True" or reason == RAISED:  # the next program's stream is another one
         return replace(document, ready=True, reason="", message="")
     return replace(document, ready=False, reason=reason, message=message)
+
+
+def _memory(view: View, pipeline: Pipeline) -> int:
+    """Return the number of a pipeline's own shared memory, 0 if it has the host's."""
+    placed = (view.wanted.placed.get((pipeline.name, node.id), "") for node in pipeline.nodes)
+    instance = next((view.wanted.instances[name] for name in placed if name), None)
+    found = view.facts.sandboxes.get(instance.sandbox) if instance is not None else None
+    return found.memory if found is not None else 0
 
 
 def _pipeline_of(view: View, session: str) -> Pipeline | None:
@@ -182,14 +191,15 @@ def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | No
     """Return what keeps an instance from being up, or None."""
     if name is None:
         return _image_problem(view, pipeline, node) or ("Starting", "has no instance yet")
+    instance, container = view.wanted.instances.get(name), view.facts.containers.get(name)
+    if instance is not None and container is not None and sandbox.is_stray(container, instance.sandbox, view.facts):
+        return _failed_step(view, instance) or ("Restarting", f"{drift.STRAYED}; it joins the new one")
     if view.facts.up(name) or _is_done(view, name):
         return None
-    instance = view.wanted.instances.get(name)
     if instance is None:
         return ("Starting", "the instance that served it is gone; waiting for the new one")
     if name in view.wanted.refused:
         return ("NoRoom", view.wanted.refused[name])
-    container = view.facts.containers.get(name)
     if container is None and (problem := _image_problem(view, pipeline, node)):
         return problem
     return _ended_problem(view, instance) or _failed_step(view, instance) or ("Starting", "is being started")
@@ -198,6 +208,7 @@ def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | No
 def _failed_step(view: View, instance: NodeInstance) -> Problem | None:
     """Return the failure of whatever the instance needs, or None."""
     keys = [f"{kind}/{instance.name}" for kind in ("container", "process", "assignments")]
+    keys.append(f"container/{instance.sandbox}")
     keys.append(f"source/{instance.source.digest[:12]}")
     return next((found for key in keys if (found := view.failure(key))), None)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import env, labels, names
 from reconciler.model.instance import ContainerSpec
 from reconciler.model.manifest import Limits, Volume
 from reconciler.plan.canonical import digest
+from reconciler.plan.sandbox import sandbox_hash
 
 if TYPE_CHECKING:
     from reconciler.model.instance import EnvImage
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 BAKED_SOURCE = "/app/nodes"
 """Where node code of an image that brings its own is looked for."""
 
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the host's shared memory itself, not a temporary file
 
 WRITABLE = {"HOME": "/tmp"}  # noqa: S108 - the container's own
 """Libraries keep caches in the home directory, and `/tmp` is all that can be written. A manifest may say otherwise."""
@@ -28,11 +32,13 @@ def node_hash(node: Node, docker: Docker, *, pipeline: Pipeline, env_hash: str, 
     Parameters are not in it, since they travel with each session's assignment, nor are limits, which are updated in
     place. An isolated node, or one with private shared memory, has its pipeline's name in it and so is never shared.
     """
-    alone = docker.isolated or pipeline.shared_memory.isolation == "Private"
+    private = pipeline.shared_memory.isolation == "Private"
+    alone = docker.isolated or private
     return digest(
         "node",
         {
             **_later(docker),
+            **({"sandbox": sandbox_hash(pipeline, user=user)} if private else {}),
             "env": env_hash,
             "type": node.node_type,
             "source": node.source.digest,
@@ -76,6 +82,18 @@ def container_spec(
         gpus=docker.gpus,
         gpu_ids=docker.gpu_ids,
         open_files=docker.open_files,
+    )
+
+
+def joined(spec: ContainerSpec, sandbox: str, site: Site) -> ContainerSpec:
+    """Return a node's container that joins the memory of a sandbox, by its id, instead of the host's."""
+    environment = {**dict(spec.environment), env.SHM_ROOT: names.PRIVATE_SHM_ROOT}
+    return replace(
+        spec,
+        labels=tuple(sorted({**dict(spec.labels), labels.SANDBOX: sandbox}.items())),
+        environment=tuple(sorted(environment.items())),
+        mounts=tuple(each for each in spec.mounts if each.host_path not in (SHARED_MEMORY, site.shm_root)),
+        ipc=f"container:{sandbox}",
     )
 
 
@@ -132,7 +150,7 @@ def _environment(node: Node, docker: Docker, *, site: Site, name: str) -> Pairs:
 def _mounts(node: Node, docker: Docker, *, site: Site, name: str) -> tuple[Volume, ...]:
     """Exactly the paths that iceoryx2 needs, the instance's own directory, its source, its secrets, the user's."""
     ours = [
-        Volume("/dev/shm", "/dev/shm"),  # noqa: S108 - the host's shared memory itself, not a temporary file
+        Volume(SHARED_MEMORY, SHARED_MEMORY),
         Volume(site.shm_root, site.shm_root),
         Volume(f"{site.nodes_dir}/{name}", names.CONTAINER_NODE_DIR),
     ]

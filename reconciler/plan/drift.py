@@ -25,6 +25,7 @@ RENAMED = "container was renamed"
 SILENT = "it runs, and its runtime gives no sign of life"
 STAGE_LEFT = "a build has left it, and no other has needed it for long"
 NO_ROOM = "nobody needs it, and there are more images than are to be kept"
+STRAYED = "its shared memory is gone"
 ENDPOINTS_MISSING = "endpoints are missing"
 ENDPOINTS_DIFFER = "endpoints differ"
 

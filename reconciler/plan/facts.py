@@ -24,6 +24,7 @@ class Facts:
     images_by_id: dict[str, Image]
     servers: dict[str, frozenset[str]]
     """Session name to the names of the existing instances that are assigned to it, or are to leave it."""
+    sandboxes: dict[str, Container]
 
     def exists(self, name: str) -> bool:
         """Whether an instance has a container or a process."""
@@ -74,5 +75,6 @@ def index(observed: Observed) -> Facts:
         images_by_tag={tag: image for image in observed.images for tag in image.tags},
         images_by_id={image.id: image for image in observed.images},
         images_by_env={image.env_hash: image for image in observed.images if image.env_hash},
+        sandboxes={c.name: c for c in observed.containers if c.kind == "sandbox"},
         servers={session: frozenset(names) for session, names in servers.items()},
     )

@@ -119,11 +119,12 @@ def _after_container(observed: Observed, done: Action) -> Observed:
             marks = dict(spec.labels)
             image = next((image.id for image in observed.images if spec.image in (image.id, *image.tags)), "")
             hashes = (marks.get(labels.NODE_HASH, ""), marks.get(labels.ENV_HASH, ""))
-            made = Container(f"new:{spec.name}", spec.name, "created", image, "node", *hashes)
-            made = replace(made, limits=spec.limits, networks=(spec.network,))
+            made = Container(f"new:{spec.name}", spec.name, "created", image, marks[labels.KIND], *hashes)
+            joined = marks.get(labels.SANDBOX, "")
+            made = replace(made, limits=spec.limits, networks=(spec.network,), sandbox=joined)
             return _with_containers(observed, [*observed.containers, made])
         case action.StartContainer(id=found) | action.UnpauseContainer(id=found) | action.RestartContainer(id=found):
-            return _in_state(observed, found, "running")
+            return _with_memory(_in_state(observed, found, "running"), found)
         case action.UpdateLimits(id=found, limits=limits):
             return _changed(observed, found, lambda c: replace(c, limits=limits))
         case action.ConnectNetwork(id=found, network=network):
@@ -138,6 +139,16 @@ def _after_container(observed: Observed, done: Action) -> Observed:
 
 def _in_state(observed: Observed, found: str, state: ContainerState) -> Observed:
     return _changed(observed, found, lambda c: replace(c, state=state, exit_code=None))
+
+
+def _with_memory(observed: Observed, started: str) -> Observed:
+    """Give a sandbox that was started new memory, and a node that was the memory of its sandbox."""
+    found = next((c for c in observed.containers if c.id == started), None)
+    if found is None or (found.kind != labels.KIND_SANDBOX and not found.sandbox):
+        return observed
+    held = next((c.memory for c in observed.containers if c.id == found.sandbox), 0)
+    memory = found.memory + 1 if found.kind == labels.KIND_SANDBOX else held
+    return _changed(observed, started, lambda c: replace(c, memory=memory))
 
 
 def _changed(observed: Observed, found: str, change: Callable[[Container], Container]) -> Observed:

@@ -31,7 +31,7 @@ def ended_by(
     """Say which limit ended a container; nothing if none did.
 
     `usage` is what the runtime last knew, up to a second before. `doing` are the sessions it had in hand, `shared` the
-    size of shared memory and what is free of it.
+    size of the host's shared memory and what is free of it, zeros if it had a pipeline's own.
     """
     during = _during(doing)
     if out_of_memory and limits.memory_bytes is not None:
@@ -43,7 +43,8 @@ def ended_by(
     if exit_code == SIGBUS:
         whole = f" ({size(shared[0])}, {size(shared[1])} free)" if shared[0] else ""
         said = f"killed by SIGBUS{during}, as when shared memory is full{whole}"
-        return f"{said}; send smaller or fewer frames, or make /dev/shm larger"
+        where = "/dev/shm" if shared[0] else "sharedMemory.size"  # noqa: S108 - shared memory itself
+        return f"{said}; send smaller or fewer frames, or make {where} larger"
     if usage.pids_refused and limits.pids is not None:
         return f"ended with exit code {exit_code}{during} after {_pids(limits.pids, usage.pids_refused)}"
     return ""

@@ -57,6 +57,9 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     patience = Patience(memory, wanted, now_s=now_s)
     view = conditions.View(desired, facts, wanted, placement, memory, patience)
     pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
+    pruned += prune.renew_strayed(wanted.instances, facts)
+    if desired.complete:
+        pruned += prune.prune_sandboxes(facts, wanted=wanted.sandboxes)
     pruned += prune.restart_silent(wanted.instances, facts, memory.silent_since_s, now_s=now_s)
     wished = {instance.image.env_hash for instance in wanted.instances.values() if instance.image}
     building = any(busy.startswith("image/") for busy in memory.in_flight)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from reconciler.contract import names
 from reconciler.model import action
 from reconciler.model.action import Step
-from reconciler.plan import drift
+from reconciler.plan import drift, sandbox
 from reconciler.plan.rollout import is_supplied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from reconciler.model.desired import ImageCache
     from reconciler.model.manifest import Pipeline
@@ -63,6 +63,26 @@ def restart_silent(
             yield Step(action.StopProcess(name, process.pid, process.started), drift.SILENT)
         elif container is not None and is_supplied(instance, facts, made=True):
             yield Step(action.RestartContainer(name, container.id), drift.SILENT)
+
+
+def renew_strayed(wanted: Mapping[str, NodeInstance], facts: Facts) -> Iterator[Step]:
+    """Yield the steps that end wanted nodes whose shared memory is gone: restarted, or removed to be made anew."""
+    for name, instance in sorted(wanted.items()):
+        container = facts.containers.get(name)
+        if container is None or not instance.sandbox:
+            continue
+        if sandbox.has_other(container, instance.sandbox, facts):
+            yield from _end(container, cause=drift.STRAYED)
+        elif sandbox.has_earlier(container, instance.sandbox, facts):
+            yield Step(action.RestartContainer(name, container.id), drift.STRAYED)
+
+
+def prune_sandboxes(facts: Facts, *, wanted: Collection[str]) -> Iterator[Step]:
+    """Yield the steps that take away shared memory that nobody wants and no container has."""
+    joined = {container.sandbox for container in facts.containers.values()}
+    for container in facts.sandboxes.values():
+        if container.state == "dead" or (container.name not in wanted and container.id not in joined):
+            yield from _end(container, cause=drift.UNWANTED)
 
 
 def prune_images(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec, ProcessSpec
-from reconciler.plan import drift, image, ports
+from reconciler.plan import drift, image, ports, sandbox
 from reconciler.plan.upkeep import upkeep
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def rollout(wanted: Wanted, placement: Placement, facts: Facts, *, due: Iterable
             yield Step(action.WriteAssignments(document), drift.ASSIGNMENTS_MISSING)
         elif files.assignments != document:
             yield Step(action.WriteAssignments(document), drift.ASSIGNMENTS_DIFFER)
+    yield from sandbox.rollout(wanted, facts)
     for _, instance in sorted(wanted.instances.items()):
         if instance.name not in wanted.refused and not ports.outdated_holders(instance, facts, wanted.instances):
             yield from _itself(instance, facts)
@@ -62,6 +63,8 @@ def _itself(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
     match instance.spec:
         case ContainerSpec() as spec:
             container = facts.containers.get(instance.name)
+            if container is not None and sandbox.has_other(container, instance.sandbox, facts):
+                return  # it can't join another one, and is on its way out
             if container is not None and container.state == "running":
                 yield from upkeep(container, spec)
             elif container is not None:
@@ -83,6 +86,7 @@ def is_supplied(instance: NodeInstance, facts: Facts, *, made: bool = False) -> 
         and (not source or source in facts.observed.sources)
         and files is not None
         and files.assignments is not None
+        and sandbox.is_there(instance.sandbox, facts)
     )
 
 

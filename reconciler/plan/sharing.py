@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.contract import names
 from reconciler.model.instance import ContainerSpec, EnvImage, ProcessSpec
-from reconciler.plan import container, image, process
+from reconciler.plan import container, image, process, sandbox
 from reconciler.plan.image import MissingBase
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class NodeInstance:
     restart: Restart
     image: EnvImage | None
     owners: tuple[Owner, ...]
+    sandbox: str = ""
+    """Name of the container whose shared memory it joins; the host's where there is none."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Wanted:
     missing: dict[Owner, MissingBase] = field(default_factory=dict)
     moving: set[str] = field(default_factory=set)
     """Base images that are to be pulled again and again."""
+    sandboxes: dict[str, ContainerSpec] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Instances for which the host has no room, with what to tell."""
     active: list[Pipeline] = field(default_factory=list)
@@ -91,6 +94,14 @@ def _want(wanted: Wanted, pipeline: Pipeline, node: Node, facts: Facts) -> None:
         wanted.missing[owner] = made
         return
     wanted.placed[owner] = made.name
+    if made.sandbox and made.sandbox not in wanted.sandboxes and made.image is not None:
+        wanted.sandboxes[made.sandbox] = sandbox.sandbox_spec(
+            pipeline,
+            image=made.image,
+            reference=image.reference(made.image, facts),
+            site=facts.site,
+            user=container.user_of(facts.site),
+        )
     present = wanted.instances.get(made.name)
     wanted.instances[made.name] = _share(present, made) if present else made
 
@@ -112,9 +123,13 @@ def _container(pipeline: Pipeline, node: Node, docker: Docker, *, built: EnvImag
     spec = container.container_spec(node, docker, pipeline=pipeline, image=built, site=facts.site, hashed=hashed)
     spec = replace(spec, image=image.reference(built, facts))
     owners = ((pipeline.name, node.id),)
-    return NodeInstance(
-        names.instance_name(facts.site.instance, hashed), spec, node.source, node.restart, built, owners
-    )
+    name = names.instance_name(facts.site.instance, hashed)
+    if pipeline.shared_memory.isolation != "Private":
+        return NodeInstance(name, spec, node.source, node.restart, built, owners)
+    held_in = names.instance_name(facts.site.instance, sandbox.sandbox_hash(pipeline, user=user))
+    present = facts.sandboxes.get(held_in)
+    spec = container.joined(spec, present.id if present is not None else "", facts.site)
+    return NodeInstance(name, spec, node.source, node.restart, built, owners, held_in)
 
 
 def _share(first: NodeInstance, second: NodeInstance) -> NodeInstance:

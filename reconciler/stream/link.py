@@ -60,7 +60,8 @@ class Link:
         self._publishers: List[Publisher] = []
         subscribers: List[Subscriber] = []
         name = f"client-{paths.instance}-{self._pid}-{next(_NUMBERS)}"
-        self._domain = Domain(paths.shm_root, names.shm_prefix(paths.instance), name)
+        root = opening.shared_memory(paths, endpoints)
+        self._domain = Domain(root, names.shm_prefix(paths.instance), name)
         try:
             subscribers.extend(Subscriber(self._domain, channel, "") for channel in endpoints.outputs)
             for end in subscribers:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Tuple
 
-from reconciler.contract import files, lock
+from reconciler.contract import env, files, lock, names
 from reconciler.contract.watch import Watch
 from reconciler.stream import lease
 from reconciler.stream.errors import PipelineNotFound, SessionNotReady
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.contract.files import Endpoints
     from reconciler.contract.paths import Paths
 
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - shared memory itself
 NOT_FOUND = "PipelineNotFound"
 """The reason in endpoints that says that no such pipeline is wanted."""
 
@@ -45,6 +47,25 @@ def open_session(
     except BaseException:
         held.release()
         raise
+
+
+def shared_memory(paths: Paths, endpoints: Endpoints) -> Path:
+    """Return the root directory of a session's channels, in the shared memory that this program has.
+
+    Raises:
+        SessionNotReady: if the session is in another one.
+    """
+    name = endpoints.pipeline
+    private = os.environ.get(env.SHM_ROOT) == names.PRIVATE_SHM_ROOT
+    if not endpoints.memory:
+        if private:
+            msg = f"pipeline {name} has the host's shared memory, and this program another one: run it outside"
+            raise SessionNotReady(msg)
+        return paths.shm_root
+    if Path(SHARED_MEMORY).stat().st_dev != endpoints.memory:
+        msg = f"pipeline {name} has shared memory of its own: run this program by `reconcile exec {name} -- COMMAND`"
+        raise SessionNotReady(msg)
+    return Path(names.PRIVATE_SHM_ROOT)
 
 
 def _need_same_user(paths: Paths) -> None:

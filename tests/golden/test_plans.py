@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.contract.files import Status
 from reconciler.model.desired import Diagnostic
-from reconciler.model.manifest import Docker, Limits, Origin, Restart
+from reconciler.model.manifest import Docker, Limits, Origin, Restart, SharedMemory
 from reconciler.model.memory import End, Failure, Memory, Starts
 from reconciler.model.observed import Container, Image, ProcessEnd, ShmNode, ShmService
 from reconciler.plan.container import node_hash
@@ -61,8 +61,16 @@ LIMITS = Limits(64_000_000, 333_333_333, 64)
 LIMITED = chain("echo", docker_node("echo", limits=LIMITS))
 NO_LIBRARY = "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
 CONTAINER = f"container/{NAME}"
+PRIVATE = chain("echo", docker_node("echo"), shared_memory=SharedMemory("Private", 1 << 25))
+PRIVATE_UP = rest(desire(PRIVATE))
 HOST = chain("host", host_node("echo"))
 HOST_NAME = rest(desire(HOST)).processes[0].name
+
+
+def _sandbox(observed: Observed, **changed: object) -> Observed:
+    """The world in which the container that holds a pipeline's memory is another than it was."""
+    found = (replace(c, **changed) if c.kind == "sandbox" else c for c in observed.containers)  # type: ignore[arg-type]
+    return replace(observed, containers=tuple(found))
 
 
 def _host_ended(exit_code: int) -> Observed:
@@ -301,6 +309,12 @@ CASES: dict[str, Callable[[], Case]] = {
         replace(BARE, containers=(Container("b1", "rc-test-build-000000000000", "running", "i", "build"),)),
         Memory(in_flight=frozenset({"image/reconciler/env:000000000000"})),
     ),
+    "private_fresh": lambda: (desire(PRIVATE), BARE, Memory()),
+    "private_settled": lambda: (desire(PRIVATE), PRIVATE_UP, Memory()),
+    "private_memory_new": lambda: (desire(PRIVATE), _sandbox(PRIVATE_UP, memory=7), Memory()),
+    "private_sandbox_ended": lambda: (desire(PRIVATE), _sandbox(PRIVATE_UP, state="exited", exit_code=137), Memory()),
+    "private_sandbox_another": lambda: (desire(PRIVATE), _sandbox(PRIVATE_UP, id="another"), Memory()),
+    "private_no_more": lambda: (desire(), PRIVATE_UP, Memory()),
     "name_taken": lambda: (
         desire(ECHO),
         _dropped(SETTLED, containers=()),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.desired import Desired
-from reconciler.model.manifest import Limits, Pipeline
+from reconciler.model.manifest import Limits, Pipeline, SharedMemory
 from reconciler.model.memory import Memory
 from reconciler.model.observed import Container, Observed, ShmNode, ShmService
 from reconciler.plan.foresee import after, settle
@@ -19,6 +19,7 @@ from reconciler.plan.plan import Plan, plan
 from tests.support.worlds import BARE, chain, desire, docker_node, host_node, rest
 
 LONGEST = 60
+PRIVATE = SharedMemory("Private")
 
 
 def oracle(desired: Desired) -> set[tuple[object, ...]]:
@@ -30,9 +31,16 @@ def oracle(desired: Desired) -> set[tuple[object, ...]]:
             continue
         for node in pipeline.nodes:
             docker = node.docker and replace(node.docker, limits=Limits(), isolated=False)
-            alone = pipeline.name if node.docker and node.docker.isolated else ""
+            private = pipeline.shared_memory == PRIVATE
+            alone = pipeline.name if node.docker and (node.docker.isolated or private) else ""
             wishes.add((node.node_type, node.source.digest, docker, alone))
     return wishes
+
+
+def own_memories(desired: Desired) -> int:
+    """How many sandboxes must run: one for each pipeline that is awake and has memory of its own."""
+    awake = {session.pipeline for session in desired.sessions}
+    return sum(p.shared_memory == PRIVATE and p.name in awake and not p.suspend for p in desired.pipelines)
 
 
 nodes = st.builds(
@@ -52,7 +60,9 @@ def desires(draw: st.DrawFn) -> Desired:
     for name in draw(st.sets(st.sampled_from(["p", "q", "r"]))):
         made = [replace(node, id=f"n{i}") for i, node in enumerate(draw(st.lists(nodes, min_size=1, max_size=3)))]
         activation = draw(st.sampled_from(["Always", "OnDemand"]))
-        pipelines.append(chain(name, *made, activation=activation, suspend=draw(st.booleans())))
+        private = all(node.docker for node in made) and draw(st.booleans())
+        memory = PRIVATE if private else SharedMemory()
+        pipelines.append(chain(name, *made, activation=activation, suspend=draw(st.booleans()), shared_memory=memory))
     leases = draw(st.lists(st.sampled_from(["p", "q", "r", "unknown"]), max_size=2))
     return desire(*pipelines, leases=tuple((f"lease-{i}", name) for i, name in enumerate(leases)))
 
@@ -66,7 +76,9 @@ def worlds(draw: st.DrawFn) -> Observed:
     for container in observed.containers:
         state = draw(states)
         if state is not None:
-            containers.append(replace(container, state=state, exit_code=1 if state == "exited" else None))
+            memory = draw(st.integers(0, 3)) if container.memory else 0
+            code = 1 if state == "exited" else None
+            containers.append(replace(container, state=state, exit_code=code, memory=memory))
     kept = [files for files in observed.node_files if draw(st.booleans())]
     files = [replace(f, assignments=f.assignments if draw(st.booleans()) else None, alive=False) for f in kept]
     return replace(
@@ -82,16 +94,25 @@ def worlds(draw: st.DrawFn) -> Observed:
     )
 
 
+def _share_memory(observed: Observed) -> bool:
+    """Whether each node that joined memory joined one that is there, in its present run."""
+    held = {container.id: container.memory for container in observed.containers if container.kind == "sandbox"}
+    joined = [container for container in observed.containers if container.sandbox]
+    return all(c.sandbox in held and (0 in (c.memory, held[c.sandbox]) or c.memory == held[c.sandbox]) for c in joined)
+
+
 def matches(desired: Desired, observed: Observed) -> bool:
     wishes = oracle(desired)
     running = [container for container in observed.containers if container.state == "running"]
     dockers = {wish for wish in wishes if wish[2] is not None}
     hosts = wishes - dockers
     return (
-        len(running) == len(observed.containers) == len(dockers)
+        len(running) == len(observed.containers) == len(dockers) + own_memories(desired)
+        and _share_memory(observed)
         and len(observed.processes) == len(hosts)
         and {files.name for files in observed.node_files}
-        == {container.name for container in running} | {process.name for process in observed.processes}
+        == {container.name for container in running if container.kind == "node"}
+        | {process.name for process in observed.processes}
         and {endpoints.session for endpoints in observed.endpoints} == {session.name for session in desired.sessions}
         and not observed.shm_nodes
         and not observed.shm_services

@@ -60,6 +60,7 @@ class Contained:
             env_hash=marks.get(labels.ENV_HASH, ""),
             exit_code=self.exit_code if self.state == "exited" else None,
             networks=tuple(sorted(self.networks)),
+            sandbox=marks.get(labels.SANDBOX, ""),
         )
 
 
