@@ -12,8 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Type, TypeVar
 
+from reconciler.contract import files, names
 from reconciler.contract import header as wire
-from reconciler.contract import names
 from reconciler.stream import opening
 from reconciler.stream.channel import Domain
 from reconciler.stream.errors import Closed, FrameInvalid, NodeFailed, SessionNotReady, TimedOut
@@ -46,6 +46,7 @@ class Link:
         self.epoch = time.monotonic_ns()
         self._held = held
         self._endpoints = paths.endpoints / f"{endpoints.session}.json"
+        self._memory = endpoints.memory
         self._pid = os.getpid()
         self._open = True
         self._ended = False
@@ -253,6 +254,11 @@ class Link:
         if not self._endpoints.exists():
             msg = f"session {self.name} was ended by the controller: its pipeline is gone, or was set up anew"
             raise Closed(msg)
+        if self._memory:
+            now = files.parse_endpoints(files.read_text(self._endpoints) or "")
+            if now is not None and now.memory != self._memory:
+                msg = f"session {self.name}: its shared memory is gone, and what was in it: enter the new one"
+                raise Closed(msg)
 
     def _is_open(self) -> bool:
         return self._open

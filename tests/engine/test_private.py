@@ -47,6 +47,19 @@ with Session.open(sys.argv[1], timeout_s=20) as session:
 """
 
 
+WAITS = """
+import sys
+from reconciler.stream import Closed, Session
+
+with Session.open(sys.argv[1], timeout_s=20) as session:
+    print("open", flush=True)
+    try:
+        session.receive()
+    except Closed as error:
+        print(error)
+"""
+
+
 @pytest.fixture
 def world(place: Place, client: docker.APIClient) -> World:
     shutil.copytree(REPOSITORY / "manifests" / "echo" / "nodes", place.manifests / "nodes")
@@ -142,7 +155,13 @@ def test_memory_that_dies_comes_back_with_its_nodes_and_goes_with_its_pipeline(w
     bystander = {c["Id"] for c in (*of(world, "second"), *of(world, "second", "sandbox"))}
     (sandbox,) = of(world, "first", "sandbox")
     nodes = {c["Id"] for c in of(world, "first")}
+    argv = world.place._command(("exec", "first", "--manifests", str(world.place.manifests), "--"))
+    argv += [sys.executable, "-c", WAITS, "first"]
+    program = subprocess.Popen(argv, env=world.place.environ, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert program.stdout is not None
+    assert program.stdout.readline() == "open\n"
     world.engine.kill(sandbox["Id"])
+    assert "its shared memory is gone" in program.communicate(timeout=30)[0]
     eventually(lambda: world.told("its shared memory is gone"), within_s=REPAIRED_S)
     eventually(lambda: ready(world) and len(memories(world)) == 1, within_s=REPAIRED_S)
     assert {c["Id"] for c in of(world, "first")} == nodes
