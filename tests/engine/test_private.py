@@ -176,6 +176,17 @@ def test_memory_that_dies_comes_back_with_its_nodes_and_goes_with_its_pipeline(w
     eventually(lambda: {c["Id"] for c in world.containers()} == bystander, within_s=REPAIRED_S)
 
 
+def test_what_a_killed_node_leaves_there_is_reclaimed_by_the_next(world: World) -> None:
+    streams(world, "first")
+    node, other = of(world, "first")
+    before = len(inside(other, "ls", "/dev/shm").split())
+    for _ in range(2):
+        world.engine.kill(node["Id"])
+        eventually(lambda: ready(world) and len(memories(world)) == 1, within_s=REPAIRED_S)
+        streams(world, "first")
+    eventually(lambda: len(inside(other, "ls", "/dev/shm").split()) == before, within_s=10)
+
+
 def memories(world: World) -> set[str]:
     """Return the numbers of the memories that the first pipeline's containers have."""
     found = [*of(world, "first"), *of(world, "first", "sandbox")]
