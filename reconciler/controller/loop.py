@@ -82,7 +82,9 @@ class Pass:
         """Whether it will not help to wait: what is left to do has failed often enough, or finds no room."""
         if self.busy or self.plan.steps:
             return False
-        return self.tries >= STUCK_AFTER if self.plan.blocked else bool(self.plan.refused)
+        if self.plan.blocked:
+            return self.tries >= STUCK_AFTER
+        return bool(self.plan.refused) and self.plan.requeue_s is None
 
     @property
     def is_rest(self) -> bool:
