@@ -70,7 +70,7 @@ class Breaker(Node):
         held = []
         while True:
             held.append(bytearray(os.urandom(1 << 20)))
-            time.sleep(0.03)
+            time.sleep(0.05)
 
     def bus(self):
         with open("/dev/shm/" + os.environ["RECONCILE_NODE_NAME"], "w+b") as file:
@@ -121,7 +121,7 @@ def test_memory_limit_names_limit_peak_frame_and_remedy(breaker: World, session:
     form = r"killed by the memory limit: 96 MiB, peak (\d+) MiB, while handling frame 2; raise resourceLimits.memoryMb"
     found = re.search(form, said)
     assert found, said
-    assert 40 <= int(found[1]) <= 96
+    assert 30 <= int(found[1]) <= 96
     assert found[0] in _condition(breaker, "Ready")["message"]
     assert breaker.told(found[0])
     assert found[0] in breaker.place.reconcile("describe", "node", "echo/echo").stdout
@@ -136,10 +136,13 @@ def test_pids_limit_and_cpu_limit_are_conditions_of_a_node_that_runs(breaker: Wo
     assert re.search(r"limit of 40 processes and threads refused \d+ of them; raise .*pids", limited["message"])
     eventually(lambda: "resourceLimits.pids" in _said_to(breaker, session), within_s=30)
     assert "can't start new thread" in _said_to(breaker, session)
+    # So little that a busy machine gives it, too: what the node can't get from the machine is no throttling.
+    breaker.manifest.write_text(MANIFEST.replace("cpuCores: 0.5", "cpuCores: 0.1"))
+    eventually(lambda: breaker.seen()["HostConfig"]["NanoCpus"] == 10**8, within_s=30)
     session.send(Text("spin"))
     eventually(lambda: _condition(breaker, "Throttled").get("status") == "True", within_s=60)
     throttled = _condition(breaker, "Throttled")["message"]
-    assert re.fullmatch(r"waits \d\d% of the time for its limit of 0.5 cores; raise .*cpuCores", throttled)
+    assert re.fullmatch(r"waits \d\d% of the time for its limit of 0.1 cores; raise .*cpuCores", throttled)
     assert breaker.told(throttled[:10])
 
 
