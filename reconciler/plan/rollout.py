@@ -53,7 +53,8 @@ def rollout(wanted: Wanted, placement: Placement, facts: Facts, *, due: Iterable
 
 def _ingredients(instance: NodeInstance, facts: Facts) -> Iterator[Step]:
     container = facts.containers.get(instance.name)
-    if instance.image and container is None and not image.is_built(instance.image, facts):
+    made = container is not None and (not instance.sandbox or instance.sandbox in facts.sandboxes)
+    if instance.image and not made and not image.is_built(instance.image, facts):
         yield Step(action.BuildImage(instance.image), drift.IMAGE_MISSING)
     if instance.source.digest and instance.source.digest not in facts.observed.sources:
         yield Step(action.WriteSource(instance.source.digest, instance.source.path), drift.SOURCE_MISSING)
