@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
 from reconciler.cli.console import table
-from reconciler.cli.items import Item, event_item, images, of_kind, ready, services
+from reconciler.cli.items import Item, all_of, event_item, ready
 from reconciler.cli.place import paths_of
 from reconciler.controller import journal
 from reconciler.controller.view import look
@@ -39,14 +39,7 @@ def run(options: Namespace) -> int:
 
 
 def _objects(options: Namespace, paths: Paths) -> list[Item]:
-    seen = look(paths, options.manifests)
-    match options.kind:
-        case "images":
-            return images(seen)
-        case "services":
-            return services(seen)
-        case kind:
-            return of_kind(seen, kind.removesuffix("s").capitalize())
+    return all_of(look(paths, options.manifests), options.kind.removesuffix("s"))
 
 
 def _events(paths: Paths) -> list[Item]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from reconciler.cli import specs
 from reconciler.cli.console import stamp
 
 if TYPE_CHECKING:
@@ -80,6 +79,17 @@ def _condition(condition: Any) -> Item:
     }
 
 
+def all_of(seen: Seen, kind: str) -> list[Item]:
+    """Return every object of a kind, by its name in the singular and without capitals."""
+    match kind:
+        case "image":
+            return images(seen)
+        case "service":
+            return services(seen)
+        case _:
+            return of_kind(seen, kind.capitalize())
+
+
 def _written(status: ObjectStatus, desired: Desired) -> tuple[Item, Item]:
     """Return spec and further metadata of an object."""
     pipeline = next((found for found in desired.pipelines if found.name == status.pipeline), None)
@@ -89,26 +99,14 @@ def _written(status: ObjectStatus, desired: Desired) -> tuple[Item, Item]:
     if pipeline is None:
         return {}, {}
     if status.kind == "Pipeline":
-        spec = _camel(asdict(pipeline))
-        kept = {key: spec[key] for key in ("activation", "suspend", "nodes", "connections")}
-        labels = {"labels": dict(pipeline.labels), "generation": pipeline.generation[:12]}
-        return kept, {**labels, "origin": str(pipeline.origin)}
+        marks = {"labels": dict(pipeline.labels), "annotations": dict(pipeline.annotations)}
+        return specs.of_pipeline(pipeline), {
+            **marks,
+            "generation": pipeline.generation[:12],
+            "origin": str(pipeline.origin),
+        }
     node = next(node for node in pipeline.nodes if f"{pipeline.name}/{node.id}" == status.name)
-    return _camel(asdict(node)), {"pipeline": pipeline.name}
-
-
-def _camel(value: Any) -> Any:
-    """Return plain data with keys as manifests write them; parameters, which are JSON text, opened."""
-    if isinstance(value, dict):
-        return {_key(key): json.loads(part) if key == "params" else _camel(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_camel(part) for part in value]
-    return value
-
-
-def _key(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    return specs.of_node(node), {"pipeline": pipeline.name}
 
 
 def ready(item: Item) -> Item:

@@ -1,10 +1,12 @@
-"""`reconcile logs PIPELINE [NODE]`: the output of nodes, with time and name."""
+"""`reconcile logs PIPELINE [NODE]`: the output of nodes, with time and name; `-f` goes on through restarts."""
 
 from __future__ import annotations
 
 import sys
-from queue import SimpleQueue
-from threading import Thread
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
@@ -13,72 +15,135 @@ from reconciler.cli.items import of_kind
 from reconciler.cli.place import paths_of
 from reconciler.controller import logs
 from reconciler.controller.view import look
+from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from reconciler.cli.items import Item
     from reconciler.contract.paths import Paths
     from reconciler.controller.logs import Line
+    from reconciler.engine.port import EnginePort
+
+LOOK_S = 1.0
+"""How often it is asked which instances nodes have now."""
 
 
 def run(options: Namespace) -> int:
     """Print what a pipeline's nodes wrote."""
-    paths = paths_of(options)
-    nodes = _nodes(options, paths)
-    sources = [(item["metadata"]["name"], _read(item, options, paths)) for item in nodes]
-    lines = _together(sources) if options.follow else _in_order(sources)
-    for name, line in lines:
-        print(f"{stamp(line.at_s)} {name} {line.instance}: {line.text}", flush=options.follow)
+    found = Output(paths_of(options), options)
+    found.look(must=True)
+    since_ns = None if options.since is None else time.time_ns() - int(options.since * 1e9)
+    for line in found.before(since_ns=since_ns, tail=options.tail):
+        found.say(at_s=line.at_ns / 1e9, instance=line.instance, owners=(), stream=line.stream, text=line.text)
+    if options.follow:
+        found.follow()
     return codes.DONE
 
 
-def _nodes(options: Namespace, paths: Paths) -> list[Item]:
-    found = of_kind(look(paths, options.manifests), "Node")
-    ours = [item for item in found if item["metadata"]["pipeline"] == options.pipeline]
-    chosen = [item for item in ours if options.node in {None, item["metadata"]["name"].split("/", 1)[1]}]
-    if not chosen:
-        names = ", ".join(item["metadata"]["name"] for item in found) or "none"
-        wanted = options.pipeline + (f"/{options.node}" if options.node else "")
-        msg = f"no node {wanted!r} (there are: {names})"
-        raise ValueError(msg)
-    return chosen
-
-
-def _read(item: Item, options: Namespace, paths: Paths) -> Iterator[Line]:
+def last_lines(paths: Paths, item: Item, *, tail: int) -> list[Line]:
+    """Return the last lines of a node; none where they can't be read, or where it has no instance."""
     name = item["status"]["instance"]
-    if item["status"]["container"]:
+    if not name:
+        return []
+    if not item["status"]["container"]:
+        return logs.read_file(paths.logs / f"{name}.log", name, tail=tail)[0]
+    from reconciler.engine import connect  # noqa: PLC0415 - a pipeline of host processes needs none
+
+    try:
+        engine = connect()
+        try:
+            return logs.read_container(engine, name, tail=tail)
+        finally:
+            engine.close()
+    except ReconcilerError:
+        return []
+
+
+@dataclass
+class Output:
+    """The output of the chosen nodes, from whatever instances they have at a time."""
+
+    paths: Paths
+    options: Namespace
+    nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """`container` or `process`, then the node, by the instance's name."""
+    seen: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def engine(self) -> EnginePort:
+        """The engine, asked for only where there are containers."""
         from reconciler.engine import connect  # noqa: PLC0415 - a pipeline of host processes needs none
 
-        engine = connect()
-        return logs.read_container(engine, name, follow=options.follow, since_s=options.since, tail=options.tail)
-    return logs.read_file(paths.logs / f"{name}.log", name, follow=options.follow, tail=options.tail)
+        return connect()
 
+    def log_file(self, name: str) -> Path:
+        """Return the file a host process writes to."""
+        return self.paths.logs / f"{name}.log"
 
-def _in_order(sources: list[tuple[str, Iterator[Line]]]) -> list[tuple[str, Line]]:
-    lines = [(name, line) for name, source in sources for line in source]
-    return sorted(lines, key=lambda pair: pair[1].at_s)
+    def running(self) -> dict[str, tuple[str, ...]]:
+        """Return the instances of the chosen nodes."""
+        return self.nodes
 
+    def look(self, *, must: bool = False) -> bool:
+        """See which instances the nodes have now; whether there are such nodes.
 
-def _together(sources: list[tuple[str, Iterator[Line]]]) -> Iterator[tuple[str, Line]]:
-    """Yield lines as they come, until every source has ended."""
-    arrived: SimpleQueue[tuple[str, Line] | None] = SimpleQueue()
+        Raises:
+            ValueError: if there are none and there must be.
+        """
+        wanted = (self.options.pipeline, self.options.node)
+        found = of_kind(look(self.paths, self.options.manifests), "Node")
+        named = [(item, *item["metadata"]["name"].split("/", 1)) for item in found]
+        chosen = [item for item, pipeline, node in named if pipeline == wanted[0] and wanted[1] in {None, node}]
+        if must and not chosen:
+            names = ", ".join(item["metadata"]["name"] for item in found) or "none"
+            msg = f"no node {'/'.join(filter(None, wanted))!r} (there are: {names})"
+            raise ValueError(msg)
+        self.nodes = {
+            item["status"]["instance"]: (
+                "container" if item["status"]["container"] else "process",
+                item["metadata"]["name"],
+            )
+            for item in chosen
+            if item["status"]["instance"]
+        }
+        return bool(chosen)
 
-    def pump(name: str, source: Iterator[Line]) -> None:
+    def before(self, *, since_ns: int | None, tail: int | None) -> list[Line]:
+        """Return what was written until now, in the order of time, and remember how far that is."""
+        found: list[Line] = []
+        for name, (kind, _) in self.nodes.items():
+            if kind == "container":
+                self.seen[name] = time.time_ns()
+                lines = logs.read_container(self.engine, name, since_ns=since_ns, tail=tail)
+                self.seen[name] = lines[-1].at_ns if lines else self.seen[name]
+            else:
+                path = self.log_file(name)
+                lines, self.seen[str(path)] = logs.read_file(path, name, since_ns=since_ns, tail=tail)
+            found += lines
+        return sorted(found, key=lambda line: line.at_ns)
+
+    def follow(self) -> None:
+        """Print what comes, until interrupted or until the pipeline has gone."""
+        stop = threading.Event()
+        followers = logs.Followers(self, self.say, seen=self.seen)
+        threading.Thread(target=followers.run, args=(stop,), daemon=True, name="follow").start()
         try:
-            for line in source:
-                arrived.put((name, line))
+            while self._still_there():
+                time.sleep(LOOK_S)
         finally:
-            arrived.put(None)
+            stop.set()
+        print(f"reconcile: {self.options.pipeline} is gone", file=sys.stderr)
 
-    for name, source in sources:
-        Thread(target=pump, args=(name, source), daemon=True).start()
-    left = len(sources)
-    while left:
-        found = arrived.get()
-        if found is None:
-            left -= 1
-        else:
-            yield found
-    print("reconcile: every node has ended", file=sys.stderr)
+    def say(self, *, at_s: float, instance: str, owners: tuple[str, ...], stream: str, text: str) -> None:
+        """Print a line."""
+        del stream
+        node = owners[0] if owners else self.nodes[instance][1]
+        print(f"{stamp(at_s)} {node} {instance}: {text}", flush=self.options.follow)
+
+    def _still_there(self) -> bool:
+        try:
+            return self.look()
+        except ReconcilerError:
+            return True  # the engine is away: what is followed goes on when it is back

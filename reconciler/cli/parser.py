@@ -53,13 +53,20 @@ def _look_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     validate = _command(commands, "validate", "check manifests; needs no engine")
     validate.add_argument("path", nargs="+", type=Path)
     get = _command(commands, "get", "list objects and their conditions")
-    get.add_argument("kind", choices=KINDS)
+    get.add_argument("kind", choices=KINDS, type=_plural)
     get.add_argument("-o", "--output", choices=("table", "wide", "json", "yaml", "name"), default="table")
     events = _command(commands, "events", "list what was done and why, oldest first", short=False)
     events.add_argument("-f", "--follow", action="store_true", help="go on as more happens")
     events.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: one object a line")
+    top = _command(commands, "top", "show what flows through nodes and what they take, again and again on a terminal")
+    top.add_argument("pipeline", nargs="?")
+    top.add_argument("--once", action="store_true", default=argparse.SUPPRESS, help="print one table and leave")
+    top.add_argument("--interval", type=_positive, default=2.0, metavar="S", help="seconds between looks (2)")
+    top.add_argument("-o", "--output", choices=("table", "json"), default="table")
     describe = _command(commands, "describe", "show one object whole")
-    describe.add_argument("kind", choices=("pipeline", "node", "session", "image"))
+    describe.add_argument(
+        "kind", choices=[kind.removesuffix("s") for kind in KINDS if kind != "events"], type=_singular
+    )
     describe.add_argument("name")
     _command(commands, "schema", "print the JSON Schema of manifests").add_argument(
         "kind", nargs="?", choices=("pipeline", "session"), default="pipeline"
@@ -71,8 +78,8 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     logs.add_argument("pipeline")
     logs.add_argument("node", nargs="?")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
-    logs.add_argument("--since", type=_positive, metavar="S", help="only the last S seconds")
-    logs.add_argument("--tail", type=int, metavar="N", help="only the last N lines of each node")
+    logs.add_argument("--since", type=_duration, metavar="S", help="only the last S seconds; 5m, 2h and 1d do, too")
+    logs.add_argument("--tail", type=_count, metavar="N", help="only the last N lines of each node")
     stream = _command(commands, "stream", "send a file through a pipeline and print what comes back")
     stream.add_argument("pipeline")
     stream.add_argument("--input", metavar="F", default="-", help="WAV, text or JSON lines; - is stdin (default)")
@@ -117,6 +124,28 @@ def _common(
     add("--allow-host-path", action="append", default=[], metavar="PATH", help=said)
     add("--log-format", choices=("console", "json"), default="console")
     add("-v", "--verbose", action="store_true", default=False, help="say every action")
+
+
+def _plural(kind: str) -> str:
+    return kind if kind.endswith("s") else f"{kind}s"
+
+
+def _singular(kind: str) -> str:
+    return kind.removesuffix("s")
+
+
+def _duration(text: str) -> float:
+    """Return seconds: a number, or one with a unit behind it."""
+    unit = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:])
+    return _positive(text[:-1]) * unit if unit else _positive(text)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        msg = "must be 0 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return value
 
 
 def _positive(text: str) -> float:

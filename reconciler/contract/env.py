@@ -37,6 +37,9 @@ SOURCE_DIR = "RECONCILE_SOURCE_DIR"
 ENV_FILES = "RECONCILE_ENV_FILES"
 """Files of `NAME=VALUE` lines, with colons between, that the runtime takes its node's variables from."""
 
+STAMP_LINES = "RECONCILE_STAMP_LINES"
+"""Set where nobody else keeps the time of a line of output: the runtime then puts it before each."""
+
 SHM_ROOT = "RECONCILE_SHM_ROOT"
 """iceoryx2 root directory; the same path outside and inside."""
 

@@ -98,6 +98,7 @@ class SessionStatus:
     """How one session fares in one node of an instance (which may serve two nodes of one session).
 
     `generation` is that of the entry it is served by, so that a session is not in doubt because others come and go.
+    `received`, `sent` and `dropped` count frames; `backlog` are those sent that some reliable reader has not finished.
     """
 
     session: str
@@ -108,6 +109,7 @@ class SessionStatus:
     sent: int = 0
     dropped: int = 0
     generation: str = ""
+    backlog: int = 0
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def last_lines(engine: EnginePort, log_file: Callable[[str], Path], end: End) ->
         if end.container:
             lines = [line.text for line in engine.logs(end.container, tail=LINES)]
         else:
-            lines = [line.text for line in read_file(log_file(end.name), end.name, follow=False, tail=LINES)]
+            lines = [line.text for line in read_file(log_file(end.name), end.name, tail=LINES)[0]]
     except (ReconcilerError, OSError):
         return ()
     return tuple(line.strip()[:LONGEST] for line in lines)

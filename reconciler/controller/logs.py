@@ -1,21 +1,22 @@
 """Output of nodes: followed for the controller's log, and read for `reconcile logs`.
 
-Rule: a line keeps the time at which the engine got it; one of a host process is stamped by the node runtime or when it
-is read.
+Rule: a line keeps the time at which the engine got it; one of a host process is stamped by the node runtime.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from reconciler.engine.port import EnginePort
@@ -26,11 +27,14 @@ LOOK_S = 0.5
 MOST_FOLLOWED = 256
 """Instances followed at once; each takes a thread and, for a container, a connection."""
 
+_STAMPED = re.compile(r"(?P<whole>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(?P<micros>\d{6})Z (?P<text>.*)")
+"""As `reconciler.node.stamps` writes it."""
+
 
 class Line(NamedTuple):
-    """One line of output. `at_s` is seconds since the epoch."""
+    """One line of output. `at_ns` is nanoseconds since the epoch."""
 
-    at_s: float
+    at_ns: int
     instance: str
     stream: str
     text: str
@@ -60,15 +64,21 @@ class Say(Protocol):
 class Followers:
     """Follows every running instance, each in a thread of its own that ends with it."""
 
-    def __init__(self, source: Source, say: Say) -> None:
+    def __init__(self, source: Source, say: Say, *, seen: Mapping[str, int] | None = None) -> None:
+        """Follow from now on, but for what `seen` tells.
+
+        It holds the time in nanoseconds of a container's last known line by the container's name, and the position in
+        a host process's file by the file's path.
+        """
         self._source = source
         self._say = say
+        self._seen = dict(seen or {})
         self._threads: dict[str, threading.Thread] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Follow what runs, from now on, until `stop`."""
         started_ns = time.time_ns()
-        seen: dict[str, int] = {}
+        seen = self._seen
         while not stop.wait(LOOK_S):
             self._threads = {name: thread for name, thread in self._threads.items() if thread.is_alive()}
             for name, (kind, *owners) in self._source.running().items():
@@ -95,9 +105,9 @@ class Followers:
             written_before = path.exists() and path.stat().st_mtime_ns < job.since_ns
             position = path.stat().st_size if written_before else 0
         while not job.stop.is_set() and job.name in self._source.running():
-            for after, text in _lines(path, position):
-                position = after
-                self._tell(job, at_s=time.time(), stream="stdout", text=text)
+            for line in _lines(path, position):
+                position = line.after
+                self._tell(job, at_s=line.at_ns / 1e9, stream="stdout", text=line.text)
             job.seen[str(path)] = position
             job.stop.wait(LOOK_S)
 
@@ -117,38 +127,57 @@ class _Job:
 
 
 def read_container(
-    engine: EnginePort, name: str, *, follow: bool, since_s: float | None, tail: int | None
-) -> Iterator[Line]:
-    """Return the output of a container."""
-    since_ns = None if since_s is None else time.time_ns() - int(since_s * 1e9)
-    for line in engine.logs(name, follow=follow, since_ns=since_ns, tail=tail):
-        yield Line(line.time_ns / 1e9, name, line.stream, line.text)
+    engine: EnginePort, name: str, *, since_ns: int | None = None, tail: int | None = None
+) -> list[Line]:
+    """Return the output of a container.
+
+    Raises:
+        ReconcilerError: if the engine can't tell.
+    """
+    lines = engine.logs(name, since_ns=since_ns, tail=tail)
+    return [Line(line.time_ns, name, line.stream, line.text) for line in lines]
 
 
-def read_file(path: Path, name: str, *, follow: bool, tail: int | None) -> Iterator[Line]:
-    """Return the output of a host process; its lines carry no time of their own, so the file's is taken."""
-    if not path.exists():
-        return
-    at_s = path.stat().st_mtime
-    lines = list(_lines(path, 0))
-    for _, text in lines[-tail:] if tail else lines:
-        yield Line(at_s, name, "stdout", text)
-    position = lines[-1][0] if lines else 0
-    while follow:
-        time.sleep(LOOK_S)
-        for after, text in _lines(path, position):
-            position = after
-            yield Line(time.time(), name, "stdout", text)
+def read_file(path: Path, name: str, *, since_ns: int | None = None, tail: int | None = None) -> tuple[list[Line], int]:
+    """Return the output of a host process, and the position in its file behind it."""
+    written = list(_lines(path, 0))
+    position = written[-1].after if written else 0
+    lines = [Line(each.at_ns, name, "stdout", each.text) for each in written]
+    if since_ns is not None:
+        lines = [line for line in lines if line.at_ns >= since_ns]
+    return (lines if tail is None else lines[len(lines) - min(tail, len(lines)) :]), position
 
 
-def _lines(path: Path, position: int) -> Iterator[tuple[int, str]]:
-    """Yield the whole lines after a position, each with the position after it. A file made anew is read afresh."""
+class _Written(NamedTuple):
+    """A line of a file, and the position after it."""
+
+    after: int
+    at_ns: int
+    text: str
+
+
+def _lines(path: Path, position: int) -> Iterator[_Written]:
+    """Yield the whole lines after a position. A file made anew is read afresh.
+
+    A line that native code wrote past the runtime has no time; it gets that of the line before, or else the file's.
+    """
     with suppress(OSError), path.open("rb") as file:
-        if position > path.stat().st_size:
+        stat = path.stat()
+        at_ns = stat.st_mtime_ns
+        if position > stat.st_size:
             position = 0
         file.seek(position)
         for raw in file:
             if not raw.endswith(b"\n"):
                 return
             position += len(raw)
-            yield position, raw.decode("utf-8", "replace").rstrip("\n")
+            text = raw.decode("utf-8", "replace").rstrip("\n")
+            stamped = _STAMPED.fullmatch(text)
+            if stamped:
+                at_ns, text = _nanoseconds(stamped), stamped["text"]
+            yield _Written(position, at_ns, text)
+
+
+def _nanoseconds(stamped: re.Match[str]) -> int:
+    whole = datetime.strptime(stamped["whole"], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    return int(whole.timestamp()) * 10**9 + int(stamped["micros"]) * 1_000

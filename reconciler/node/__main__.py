@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.contract import env, envfile, exits, names
 from reconciler.node.runtime import Runtime, setting_from
+from reconciler.node.stamps import Stamped
 
 if TYPE_CHECKING:
     from typing import MutableMapping
@@ -66,6 +67,8 @@ def _set_up_output() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(line_buffering=True)
+    if os.environ.get(env.STAMP_LINES):
+        sys.stdout, sys.stderr = Stamped(sys.stdout), Stamped(sys.stderr)
     level = logging.getLevelName(os.environ.get(LEVEL, "info").upper())
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(

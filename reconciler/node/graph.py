@@ -60,6 +60,11 @@ class Graph:
         return sum(end.sent for end in self._outputs.values())
 
     @property
+    def backlog(self) -> int:
+        """Frames sent that some reliable reader has not finished."""
+        return sum(end.backlog for end in self._outputs.values())
+
+    @property
     def dropped(self) -> int:
         """Frames lost on the way here."""
         return sum(end.dropped for end in self.inbox.subscribers)

@@ -102,6 +102,7 @@ class Worker:
     def status(self) -> SessionStatus:
         """Return how the session fares."""
         received, sent, dropped = self._counts()
+        graph = self._graph
         return SessionStatus(
             session=self.served.session,
             node=self.served.node,
@@ -111,6 +112,7 @@ class Worker:
             sent=sent,
             dropped=dropped,
             generation=self.served.generation,
+            backlog=graph.backlog if graph is not None else 0,
         )
 
     def stalls_in_s(self) -> Optional[float]:

@@ -23,7 +23,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 LEAST_UNLIMITED_BYTES = 1 << 60
 """From here on a memory limit means none: version 1 writes "none" as the largest number of whole pages."""
 
-_LAYOUTS = ("docker/{id}", "system.slice/docker-{id}.scope")
+LAYOUTS = ("docker/{id}", "system.slice/docker-{id}.scope")
 """Where a container's group lies: with the driver cgroupfs, with the driver systemd."""
 
 
@@ -38,7 +38,7 @@ def with_limits(containers: Iterable[Container]) -> tuple[Container, ...]:
 def limits_of(container: str) -> Limits | None:
     """Return the limits of a running container, or None where they can't be read."""
     version_2 = (CGROUPS / "cgroup.controllers").exists()
-    for layout in _LAYOUTS:
+    for layout in LAYOUTS:
         try:
             below = layout.format(id=container)
             return _version_2(f"{CGROUPS}/{below}") if version_2 else _version_1(below)

@@ -32,6 +32,7 @@ def process_spec(node: Node, *, site: Site, hashed: str) -> ProcessSpec:
             (env.SHM_PREFIX, site.shm_prefix),
             (env.SHM_ROOT, site.shm_root),
             (env.SOURCE_DIR, f"{site.sources_dir}/{node.source.digest}"),
+            (env.STAMP_LINES, "1"),
             ("PYTHONUNBUFFERED", "1"),
         ),
         log_path=f"{site.logs_dir}/{name}.log",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 ENDED = {"Z", "X", "x"}
-_STATE, _STARTED = 0, 19
-"""Positions behind the command: fields 3 and 22, counted from 3."""
+_STATE, _USER_TIME, _SYSTEM_TIME, _STARTED, _RESIDENT = 0, 11, 12, 19, 21
+"""Positions behind the command: fields 3, 14, 15, 22 and 24, counted from 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,16 @@ def _read(pid: str, uid: int, word: bytes) -> Entry | None:
         return None
     started = started_at(int(pid))
     return None if started is None else Entry(int(pid), started, tuple(os.fsdecode(argv).split("\0")[:-1]))
+
+
+def usage(pid: int) -> tuple[float, int] | None:
+    """Return a process's processor time in seconds and its resident memory in bytes, or None where it has ended."""
+    try:
+        behind = (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    taken = int(behind[_USER_TIME]) + int(behind[_SYSTEM_TIME])
+    return taken / os.sysconf("SC_CLK_TCK"), int(behind[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def started_at(pid: int) -> str | None:

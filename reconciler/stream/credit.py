@@ -44,6 +44,12 @@ class Reader:
             return 0
         return sent - max(self.position.acknowledged(self._tag), self._since)
 
+    def behind(self, sent: int) -> int:
+        """Return the same as seen by an onlooker in another thread, who notices nobody coming or going."""
+        if not self.name and self._attached in {0, self._gone}:
+            return 0
+        return max(sent - max(self.position.acknowledged(self._tag), self._since), 0)
+
     def came_or_went(self) -> bool:
         """Tell whether this is the session's own program and another one, or none, is attached by now."""
         return not self.name and self.position.attached != self._attached
@@ -102,6 +108,10 @@ class Credit:
                 room = min(room, self._channel.buffer - reader.unacknowledged(sent))
             self._until = sent + room
         return self._until - sent
+
+    def backlog(self, sent: int) -> int:
+        """Return how many of the sent frames the slowest reader has not finished. Any thread may ask."""
+        return max((reader.behind(sent) for reader in self._readers), default=0)
 
     def asleep(self, listeners: int) -> bool:
         """Tell whether any of so many listeners may sleep; those that have no position always may."""

@@ -149,6 +149,11 @@ class Publisher:
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
 
+    @property
+    def backlog(self) -> int:
+        """How many sent frames the slowest reliable reader has not finished. Any thread may ask."""
+        return self._credit.backlog(self.sent)
+
     def free(self) -> int:
         """Return how many frames may be sent without waiting."""
         return self._credit.free(self.sent)

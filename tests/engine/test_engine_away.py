@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.contract import env
 from reconciler.controller import journal
 from reconciler.controller.instance import Instance
 from reconciler.model.memory import Memory
 from reconciler.plan.facts import index
 from reconciler.plan.sharing import derive
 from reconciler.process import HostProcesses
-from reconciler.stream import Session, Text
+from reconciler.stream import Text
 from tests.support import drifting
 from tests.support.place import Place, eventually
 from tests.support.private_engine import PrivateEngine
@@ -69,9 +68,7 @@ class Away:
         self.client = daemon.client()
         self.world = drifting.World(place, self.client, place.watch())
         eventually(self.world.ready, within_s=HEALED_S)
-        self.session = Session.open(
-            "echo", timeout_s=HEALED_S, instance=place.instance, runtime_dir=place.environ[env.RUNTIME_DIR]
-        )
+        self.session = self.world.open()
         self.says("before")
 
     def says(self, word: str) -> None:

@@ -8,8 +8,9 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.contract import labels
+from reconciler.contract import env, labels
 from reconciler.controller import journal
+from reconciler.stream import Session
 from tests.support.place import REPOSITORY, Place, end, eventually
 
 if TYPE_CHECKING:
@@ -98,6 +99,11 @@ class World:
             check=False,
         )
         assert [json.loads(line)["text"] for line in said.stdout.splitlines()] == ["hello"], said.stderr
+
+    def open(self) -> Session:
+        """Open a session of this program's own."""
+        runtime_dir = self.place.environ[env.RUNTIME_DIR]
+        return Session.open("echo", timeout_s=REPAIRED_S, instance=self.place.instance, runtime_dir=runtime_dir)
 
     def down_with_the_controller(self) -> None:
         end(self.controller)

@@ -61,13 +61,10 @@ class Place:
         """Converge to the manifests."""
         return self.reconcile("--once", "-f", str(self.manifests))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stdout: Path = Path(os.devnull)) -> subprocess.Popen[str]:
         """Start `reconcile` in the background; it is ended with the place."""
-        log = (self.base / f"program-{len(self._programs)}.log").open("w")
-        program = subprocess.Popen(
-            self._command(arguments), env=self.environ, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-        log.close()
+        with (self.base / f"program-{len(self._programs)}.log").open("w") as log, stdout.open("w") as out:
+            program = subprocess.Popen(self._command(arguments), env=self.environ, stdout=out, stderr=log, text=True)
         self._programs.append(program)
         return program
 

@@ -47,7 +47,28 @@ def test_logs_follow_with_f() -> None:
     assert parser().parse_args(["logs", "voice", "-f"]).follow
 
 
-@pytest.mark.parametrize("wrong", [["nonsense"], ["get", "pods"], ["--once", "--timeout", "0"], ["stream"]])
+def test_kinds_may_be_written_in_either_number() -> None:
+    for written in ("pipeline", "pipelines"):
+        assert parser().parse_args(["get", written]).kind == "pipelines"
+        assert parser().parse_args(["describe", written, "voice"]).kind == "pipeline"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5", 1.5), ("5m", 300), ("2h", 7_200), ("1d", 86_400)])
+def test_durations_may_have_a_unit(text: str, seconds: float) -> None:
+    assert parser().parse_args(["logs", "voice", "--since", text]).since == seconds
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["nonsense"],
+        ["get", "pods"],
+        ["logs", "x", "--since", "5y"],
+        ["logs", "x", "--tail", "-1"],
+        ["--once", "--timeout", "0"],
+        ["stream"],
+    ],
+)
 def test_wrong_usage_is_exit_code_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parser().parse_args(wrong)
