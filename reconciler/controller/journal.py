@@ -6,7 +6,8 @@ Rule: losing it, or finding it damaged, costs history and nothing else; so no er
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from reconciler.controller.event import Event
@@ -36,25 +37,40 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self._written = 0
         self._connection = _open(path)
+        self._inode = _inode(path)
 
     def write(self, event: Event) -> None:
-        """Append an event; a journal that fails is started afresh, or given up quietly."""
-        row = (event.at_s, event.kind, event.object, event.reason, event.message)
-        try:
-            self._connection.execute("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", row)
-            self._written += 1
-            if self._written % TRIM_EVERY == 1:
-                self._connection.execute(
-                    "DELETE FROM events WHERE id <= (SELECT MAX(id) FROM events) - ?", (KEPT_EVENTS,)
-                )
-        except sqlite3.Error:
-            self._connection = _open(self._path)
+        """Append an event; a journal that fails or is gone is started afresh, with this event, or given up quietly."""
+        with self._lock:
+            if _inode(self._path) != self._inode:
+                self._reopen()
+            try:
+                self._append(event)
+            except sqlite3.Error:
+                self._reopen()
+                with suppress(sqlite3.Error):
+                    self._append(event)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def _append(self, event: Event) -> None:
+        row = (event.at_s, event.kind, event.object, event.reason, event.message)
+        self._connection.execute("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", row)
+        self._written += 1
+        if self._written % TRIM_EVERY == 1:
+            self._connection.execute("DELETE FROM events WHERE id <= (SELECT MAX(id) FROM events) - ?", (KEPT_EVENTS,))
+
+    def _reopen(self) -> None:
+        """Open the file again; a connection to one that was removed would write where nobody reads."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        self._connection = _open(self._path)
+        self._inode = _inode(self._path)
 
 
 def follow(path: Path, *, wait: Callable[[float], object]) -> Iterator[Event]:
@@ -104,14 +120,26 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, check_same_thread=False, isolation_level=None, timeout=1.0)
-    connection.execute("PRAGMA journal_mode=WAL")
+    # Nothing is mapped into memory: whoever truncates such a file ends its readers and writers with SIGBUS.
+    connection.execute("PRAGMA mmap_size=0")
+    connection.execute("PRAGMA journal_mode=TRUNCATE")
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute(_TABLE)
     return connection
 
 
-def _put_aside(path: Path) -> None:
+def _inode(path: Path) -> int | None:
+    """Return what tells a file from one that took its name; None where there is none."""
     try:
-        path.replace(path.with_suffix(".damaged"))
+        return path.stat().st_ino
     except OSError:
-        return
+        return None
+
+
+def _put_aside(path: Path) -> None:
+    """Rename a damaged journal; what SQLite keeps beside it belongs to it, and would be taken for the next one's."""
+    with suppress(OSError):
+        path.replace(path.with_suffix(".damaged"))
+    for beside in ("-journal", "-wal", "-shm"):
+        with suppress(OSError):
+            path.with_name(path.name + beside).unlink()

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
+from reconciler.cli.__main__ import main
 from reconciler.cli.parser import KINDS
+from reconciler.contract import env
 from reconciler.stream import Text
 from tests.support import drifting
 from tests.support.place import end, eventually
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
     import docker
 
@@ -82,12 +85,24 @@ def test_followed_logs_go_on_through_a_restart_and_an_edit(talking: drifting.Wor
     assert fresh.count("second version saw hello") == 1
 
 
-def test_what_runs_is_shown_by_every_command_that_looks(talking: drifting.World) -> None:
-    place = talking.place
+@pytest.fixture
+def said(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command prints, run in this process: it is many of them."""
+    for name in (env.INSTANCE, env.STATE_DIR, env.RUNTIME_DIR):
+        monkeypatch.setenv(name, place.environ[name])
+
+    def run(*arguments: str) -> str:
+        assert main(arguments) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_what_runs_is_shown_by_every_command_that_looks(talking: drifting.World, said: Callable[..., str]) -> None:
     with talking.open() as session:
         for number in range(40):
             session.send(Text(str(number)))
-        items = json.loads(place.reconcile("top", "echo", "--interval", "1.5", "-o", "json").stdout)["items"]
+        items = json.loads(said("top", "echo", "--interval", "1.5", "-o", "json"))["items"]
         for _ in range(40):
             session.receive(SEEN_S)
     by_name: dict[str, dict[str, Any]] = {item["metadata"]["name"]: item["status"] for item in items}
@@ -97,23 +112,23 @@ def test_what_runs_is_shown_by_every_command_that_looks(talking: drifting.World)
         assert status["cpuCores"] >= 0
         assert (status["dropped"], status["sessions"]) == (0, 2)
     assert by_name["echo/last"]["backlog"] >= 32  # nobody has taken what it sent
-    table = place.reconcile("top").stdout
+    table = said("top")
     assert table.split()[:4] == ["NODE", "SESSIONS", "IN/S", "OUT/S"]
     assert "MiB" in table
 
-    described = place.reconcile("describe", "pipeline", "echo").stdout
+    described = said("describe", "pipeline", "echo")
     assert "echo/last: saw 39" in described
     for kind in KINDS:
-        names = place.reconcile("get", kind, "-o", "name").stdout.split()
+        names = said("get", kind, "-o", "name").split()
         assert names, kind
-        items = place.items(kind)
+        items = json.loads(said("get", kind, "-o", "json"))["items"]
         assert [item["metadata"]["name"] for item in items] == names
-        shown = YAML(typ="safe").load(io.StringIO(place.reconcile("get", kind, "-o", "yaml").stdout))
+        shown = YAML(typ="safe").load(io.StringIO(said("get", kind, "-o", "yaml")))
         assert [item["kind"] for item in shown["items"]] == [item["kind"] for item in items]
         for form in ("wide", "table"):
-            assert names[0] in place.reconcile("get", kind, "-o", form).stdout
+            assert names[0] in said("get", kind, "-o", form)
         if kind != "events":
-            assert names[0] in place.reconcile("describe", kind, names[0]).stdout
-    (pipeline,) = place.items("pipelines")
+            assert names[0] in said("describe", kind, names[0])
+    (pipeline,) = json.loads(said("get", "pipeline", "-o", "json"))["items"]
     assert pipeline["spec"]["nodes"][0]["docker"]["resourceLimits"]["memoryMb"] is None
     assert pipeline["spec"]["connections"][0]["from"] == "echo"

@@ -81,6 +81,29 @@ def test_journal_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(journal.read(tmp_path / "journal.sqlite", last=1_000)) <= 15
 
 
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("damage", [None, b"", b"no database" * 999], ids=["lost", "emptied", "damaged"])
+def test_a_journal_that_goes_while_it_is_written_costs_history_only(
+    tmp_path: Path, damage: bytes | None, *, beside: bool
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    written = Journal(path)
+    written.write(_event(1))
+    for place in (path, *(tmp_path.glob("journal.sqlite-*") if beside else ())):
+        if damage is None:
+            place.unlink()
+        else:
+            place.write_bytes(damage)
+    for number in range(2, 5):
+        written.write(_event(number))
+    written.close()
+    assert [event for event in journal.read(path) if event != _event(1)] == [_event(2), _event(3), _event(4)]
+    again = Journal(path)
+    again.write(_event(5))
+    again.close()
+    assert journal.read(path)[-1] == _event(5)
+
+
 def test_a_damaged_journal_costs_history_only(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"no database" * 1_000)
