@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 VERSIONS := 3.9 3.10 3.11 3.12 3.13
 
-.PHONY: help demo test check bench bench-data soak fmt golden clean venv engine base-images format-check lint types layers scripts stream-tests fast-tests
+.PHONY: help demo test check bench bench-data chaos soak fmt golden clean venv engine base-images format-check lint types layers scripts stream-tests fast-tests
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: venv ## measure, with raw iceoryx2 beside it in the same run
 
 bench-data: venv engine base-images ## measure the data plane against raw iceoryx2, sockets and dora-rs, in one run
 	$(BIN)/python hack/bench-data --picture docs/data-plane.svg
+
+chaos: venv engine base-images ## thousands of random histories on a model engine, some on the real one (bounded)
+	hack/chaos
 
 soak: venv base-images ## 1,000 sessions in a row, a third killed, leave nothing; streams for minutes (bounded)
 	hack/soak

@@ -33,6 +33,8 @@ def of_node(node: Node) -> Spec:
         "nodeType": node.node_type,
         "source": node.source.path or None,
         "params": json.loads(node.params),
+        "onError": node.on_error,
+        "stallTimeoutSeconds": node.stall_timeout_s,
         "restart": {"policy": node.restart.policy, "maxBackoffSeconds": node.restart.max_backoff_s},
     }
     return spec if node.docker is None else {**spec, "docker": _docker(node.docker)}

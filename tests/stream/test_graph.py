@@ -242,3 +242,19 @@ def test_errors_can_be_received_as_frames(instance: Instance) -> None:
         _, error = session
     assert isinstance(error, Error)
     assert (error.failed, error.exception, error.frame_seq, error.node) == ("one", "FrameInvalid", 1, "two")
+
+
+def test_backlog_is_what_was_sent_and_nobody_has_finished(instance: Instance) -> None:
+    served, ends = chain("voice", "one")
+    instance.start_node("plain:Pass", NODES, node="one")
+    instance.assign("one", *served)
+    instance.await_ready("one", "voice")
+    instance.publish(ends)
+    with connect(instance) as session:
+        for number in range(5):
+            session.send(Text(str(number)))
+        instance.await_status("one", lambda status: status.sessions[0].backlog == 5)
+        for _ in range(5):
+            assert session.receive(PATIENCE_S)
+        instance.await_status("one", lambda status: status.sessions[0].backlog <= 1)  # the last is in our hands yet
+    instance.await_status("one", lambda status: status.sessions[0].backlog == 0)

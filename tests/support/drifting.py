@@ -100,10 +100,10 @@ class World:
         )
         assert [json.loads(line)["text"] for line in said.stdout.splitlines()] == ["hello"], said.stderr
 
-    def open(self) -> Session:
+    def open(self, *, timeout_s: float = REPAIRED_S) -> Session:
         """Open a session of this program's own."""
         runtime_dir = self.place.environ[env.RUNTIME_DIR]
-        return Session.open("echo", timeout_s=REPAIRED_S, instance=self.place.instance, runtime_dir=runtime_dir)
+        return Session.open("echo", timeout_s=timeout_s, instance=self.place.instance, runtime_dir=runtime_dir)
 
     def down_with_the_controller(self) -> None:
         end(self.controller)

@@ -26,6 +26,8 @@ spec:
     - id: a
       nodeType: echo:Echo
       source: ./nodes
+      onError: Skip
+      stallTimeoutSeconds: 7
       params: {threshold: 0.5, words: [one, {two: null}]}
       docker:
         pythonVersion: "3.10"

@@ -1,0 +1,52 @@
+"""Random histories on the real engine, a small sample: whatever happened, the world comes to match and stays so.
+
+The thousands are in `tests/sim/test_histories.py`, on a model engine. `make chaos` runs more of both; the seed of each
+is in the test's name.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.controller import journal
+from tests.support.place import eventually
+from tests.support.real_history import RealHistory
+
+if TYPE_CHECKING:
+    import docker
+
+    from tests.support.place import Place
+
+FIRST_SEED = int(os.environ.get("REAL_SEED", "1"))
+HISTORIES = int(os.environ.get("REAL_HISTORIES", "2"))
+HAPPENINGS = 10
+LONGEST_PAUSE_S = 1.0
+MATCHES_S = 120.0
+"""Backoff included: what a history killed again and again is started after some seconds only."""
+
+
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + HISTORIES))
+def test_whatever_happened_the_world_comes_to_match_and_stays_so(
+    place: Place, client: docker.APIClient, seed: int
+) -> None:
+    history = RealHistory(place, client, random.Random(seed))
+    eventually(lambda: place.paths.status.exists() and not history.differences(), within_s=240)
+    for _ in range(HAPPENINGS):
+        history.happen()
+        time.sleep(history.random.uniform(0.0, LONGEST_PAUSE_S))  # not to be in time: it is part of the history
+    try:
+        eventually(lambda: not history.differences(), within_s=MATCHES_S)
+    except AssertionError as error:
+        raise AssertionError(f"{history.told}: {history.differences()}\n{place.log()[-3_000:]}") from error
+    said = place.reconcile("diff", "--allow-empty", "-f", str(place.manifests))
+    assert (said.returncode, said.stdout) == (0, "no difference\n"), history.told
+    acted = journal.read(place.paths.journal)
+    again = place.reconcile("diff", "--allow-empty", "-f", str(place.manifests))
+    assert again.stdout == "no difference\n"
+    assert journal.read(place.paths.journal) == acted, history.told
+    assert history.differences() == [], history.told
