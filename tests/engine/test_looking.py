@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +14,7 @@ from reconciler.cli.parser import KINDS
 from reconciler.contract import env
 from reconciler.stream import Text
 from tests.support import drifting
-from tests.support.place import end, eventually
+from tests.support.place import eventually
 
 if TYPE_CHECKING:
     import subprocess
@@ -63,26 +62,12 @@ class Follower:
         return {node: found.count(node) for node in sorted(set(found))}
 
 
-def test_followed_logs_go_on_through_a_restart_and_an_edit(talking: drifting.World) -> None:
+def test_followed_logs_go_on_through_a_restart(talking: drifting.World) -> None:
     follower = Follower(talking)
     eventually(lambda: follower.count("saw hello") == {"echo/echo": 1, "echo/last": 1}, within_s=SEEN_S)
     talking.engine.kill(talking.seen()["Id"])
     talking.repaired("container ended with exit code 137")
     eventually(lambda: follower.count("saw hello") == {"echo/echo": 2, "echo/last": 2}, within_s=SEEN_S)
-    code = talking.manifest.parent / "nodes" / "echo.py"
-    code.write_text(code.read_text().replace("'saw'", "'second version saw'"))
-    eventually(lambda: len(talking.containers()) == 2, within_s=SEEN_S)
-    eventually(lambda: len(talking.containers()) == 1 and talking.ready(), within_s=SEEN_S)
-    talking.works()
-    eventually(lambda: set(follower.count("second version saw hello")) == {"echo/echo", "echo/last"}, within_s=SEEN_S)
-    assert follower.count("saw hello") == {"echo/echo": 3, "echo/last": 3}
-    end(follower.program)
-    began = time.time()
-    recent = talking.place.reconcile("logs", "echo", "--since", "1h", "--tail", "1").stdout.splitlines()
-    assert sorted(line.split()[1] for line in recent) == ["echo/echo", "echo/last"]
-    talking.works()
-    fresh = talking.place.reconcile("logs", "echo", "last", "--since", str(time.time() - began)).stdout
-    assert fresh.count("second version saw hello") == 1
 
 
 @pytest.fixture
