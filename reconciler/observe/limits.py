@@ -50,7 +50,7 @@ def limits_of(container: str) -> Limits | None:
 def first_process(container: str) -> int:
     """Return the PID of a running container's first process, or 0 where it can't be read."""
     version_2 = (CGROUPS / "cgroup.controllers").exists()
-    for layout in _LAYOUTS:
+    for layout in LAYOUTS:
         place = (CGROUPS if version_2 else CGROUPS / "pids") / layout.format(id=container)
         try:
             return min(map(int, (place / "cgroup.procs").read_text(encoding="ascii").split()), default=0)
