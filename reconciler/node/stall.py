@@ -53,10 +53,14 @@ def due_in_s(workers: Iterable[Worker]) -> float:
 
 
 def guard(workers: Iterable[Worker]) -> None:
-    """End the process, unless this is called again before some node has hung for longer than can be noticed."""
+    """End the process, unless this is called again before some node has hung for longer than can be noticed.
+
+    The watchdog is a thread: where a limit allows none just now, there is none until the next call.
+    """
     due_s = due_in_s(workers)
     if due_s < float("inf"):
-        faulthandler.dump_traceback_later(due_s + WATCHDOG_S, exit=True)
+        with contextlib.suppress(RuntimeError):
+            faulthandler.dump_traceback_later(due_s + WATCHDOG_S, exit=True)
     else:
         faulthandler.cancel_dump_traceback_later()
 

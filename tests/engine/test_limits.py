@@ -134,8 +134,14 @@ def test_pids_limit_and_cpu_limit_are_conditions_of_a_node_that_runs(breaker: Wo
     limited = _condition(breaker, "Limited")
     assert limited["reason"] == "PidsLimit"
     assert re.search(r"limit of 40 processes and threads refused \d+ of them; raise .*pids", limited["message"])
-    eventually(lambda: "resourceLimits.pids" in _said_to(breaker, session), within_s=30)
-    assert "can't start new thread" in _said_to(breaker, session)
+    ready = {}
+
+    def told() -> bool:
+        ready.update(breaker.conditions("Session").get("Ready", {}))
+        return "resourceLimits.pids" in ready.get("message", "")
+
+    eventually(told, within_s=30)
+    assert "can't start new thread" in ready["message"]
     # So little that a busy machine gives it, too: what the node can't get from the machine is no throttling.
     breaker.manifest.write_text(MANIFEST.replace("cpuCores: 0.5", "cpuCores: 0.1"))
     eventually(lambda: breaker.seen()["HostConfig"]["NanoCpus"] == 10**8, within_s=30)
