@@ -47,7 +47,7 @@ def last_lines(paths: Paths, item: Item, *, tail: int) -> list[Line]:
     name = item["status"]["instance"]
     if not name:
         return []
-    if not item["status"]["container"]:
+    if "docker" not in item["spec"]:
         return logs.read_file(paths.logs / f"{name}.log", name, tail=tail)[0]
     from reconciler.engine import connect  # noqa: PLC0415 - a pipeline of host processes needs none
 
@@ -102,7 +102,7 @@ class Output:
             raise ValueError(msg)
         self.nodes = {
             item["status"]["instance"]: (
-                "container" if item["status"]["container"] else "process",
+                "container" if "docker" in item["spec"] else "process",
                 item["metadata"]["name"],
             )
             for item in chosen

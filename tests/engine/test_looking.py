@@ -70,6 +70,16 @@ def test_followed_logs_go_on_through_a_restart(talking: drifting.World) -> None:
     eventually(lambda: follower.count("saw hello") == {"echo/echo": 2, "echo/last": 2}, within_s=SEEN_S)
 
 
+def test_followed_logs_go_on_through_an_edit(talking: drifting.World) -> None:
+    follower = Follower(talking)
+    eventually(lambda: follower.count("saw hello") == {"echo/echo": 1, "echo/last": 1}, within_s=SEEN_S)
+    code, before = talking.manifest.parent / "nodes" / "echo.py", talking.seen()["Id"]
+    code.write_text(code.read_text().replace("'saw'", "'second version saw'"))
+    eventually(lambda: before not in {c["Id"] for c in talking.containers()} and talking.ready(), within_s=SEEN_S)
+    talking.works()
+    eventually(lambda: set(follower.count("second version saw hello")) == {"echo/echo", "echo/last"}, within_s=SEEN_S)
+
+
 @pytest.fixture
 def said(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """What a command prints, run in this process: it is many of them."""
