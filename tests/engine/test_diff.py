@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.contract import names
 from reconciler.model import action
-from tests.support.place import SHM
+from tests.support.place import SHM, lying
 from tests.support.world import started_at
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ def _on_disk(place: Place) -> Tree:
 
     Nodes write their own status whenever they like.
     """
-    found = [
-        path for root in (place.base, SHM) for path in root.rglob("*") if root == place.base or _is_ours(place, path)
-    ]
-    stats = {str(path): path.lstat() for path in found if not _is_written_by_nodes(place, path)}
+    there = {**lying(place.base), **{path: stat for path, stat in lying(SHM).items() if _is_ours(place, path)}}
+    stats = {str(path): stat for path, stat in there.items() if not _is_written_by_nodes(place, path)}
     return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
 
 

@@ -67,7 +67,7 @@ def ravage(plant: Plant, pipeline: str, victims: Sequence[str], *, every_s: floa
     kills: list[tuple[str, float]] = []
 
     def kill() -> None:
-        if plant.ready():
+        if len(kills) < len(victims) and plant.ready():
             victim = victims[len(kills)]
             kills.append((victim, time.time()))
             plant.kill(pipeline, victim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -110,6 +111,16 @@ def unique(package: str) -> str:
     Environment images are shared by all instances of an engine.
     """
     return f"{package}!=9999.{uuid.uuid4().int % 10**9}"
+
+
+def lying(root: Path) -> dict[Path, os.stat_result]:
+    """Return all that lies below a directory. Programs are at work there: what goes while one looks is left out."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            with contextlib.suppress(FileNotFoundError):
+                found[path] = path.lstat()
+    return found
 
 
 def end(program: subprocess.Popen[str]) -> int:

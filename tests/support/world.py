@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract import labels, names
-from tests.support.place import SHM
+from tests.support.place import SHM, lying
 
 if TYPE_CHECKING:
     import docker
@@ -66,7 +66,8 @@ def rest_of(place: Place) -> tuple[list[str], list[str], list[tuple[str, int]]]:
 
     Status files carry counters, so names count for files, and names and sizes for shared memory.
     """
-    files = sorted(str(path.relative_to(place.paths.runtime)) for path in place.paths.runtime.rglob("*"))
+    files = sorted(str(path.relative_to(place.paths.runtime)) for path in lying(place.paths.runtime))
     leases = [name for name in files if name.startswith("sessions/")]
-    shared = [(path.name, path.stat().st_size) for path in SHM.glob(f"{names.shm_prefix(place.instance)}*")]
+    prefix = names.shm_prefix(place.instance)
+    shared = [(path.name, stat.st_size) for path, stat in lying(SHM).items() if path.name.startswith(prefix)]
     return ([name for name in files if "/." not in name], leases, sorted(shared))
