@@ -44,8 +44,9 @@ stream-tests: venv
 fast-tests: venv
 	$(BIN)/pytest --quiet --fail-on-skip --ignore=tests/engine --ignore=tests/chaos --ignore=tests/stream tests
 
-bench: venv ## measure, with raw iceoryx2 beside it in the same run
+bench: venv engine base-images ## measure everything beside its peers, each in one run; with 100 containers, too
 	for bench in hack/bench-*; do echo "# $$bench"; $(BIN)/python "$$bench"; done
+	$(BIN)/python hack/bench-control --large --rounds 1
 
 bench-data: venv engine base-images ## measure the data plane against raw iceoryx2, sockets and dora-rs, in one run
 	$(BIN)/python hack/bench-data --picture docs/data-plane.svg
