@@ -42,6 +42,11 @@ class Door:
         self.calls.read(what)
         return containers.images(containers.image(raw) for raw in self._wire.list("images", what, all=0))
 
+    def end_builds(self) -> None:
+        """Cut off the builds under way; there are none before docker-py is there."""
+        if self._engine is not None:
+            self._engine.end_builds()
+
     def close(self) -> None:
         """Let go of the connections."""
         if self._engine is not None:
