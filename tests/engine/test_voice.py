@@ -155,15 +155,14 @@ def test_a_killed_container_is_repaired(voice: Voice) -> None:
 def test_a_stream_outlives_a_container_killed_in_its_middle(voice: Voice, node: str) -> None:
     """EC-03: its frames are delivered again, and the stream goes on to its end."""
     eventually(voice.ready, within_s=20)
-    stream = voice.place.start("stream", "voice", "--realtime", "--input", str(EXAMPLE / "speech.wav"))
-    assert stream.stdout is not None
-    first = stream.stdout.readline()
+    said = voice.place.base / f"killed-{node}.jsonl"
+    stream = voice.place.start("stream", "voice", "--realtime", "--input", str(EXAMPLE / "speech.wav"), stdout=said)
+    eventually(said.read_text, within_s=30)  # it has begun to speak
 
     voice.engine.kill(voice.containers()[node])
 
-    rest, _ = stream.communicate(timeout=60)
-    assert stream.returncode == 0, voice.place.log()[-4000:]
-    texts = [json.loads(line) for line in [first, *rest.splitlines()]]
+    assert stream.wait(timeout=60) == 0, voice.place.log()[-4000:]
+    texts = [json.loads(line) for line in said.read_text().splitlines()]
     assert likeness(finals(texts), "go forward ten meters") >= 0.75
 
 
