@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from reconciler.contract.watch import Change
 
 
+_TELLING_WHEN_CLOSED = {"alive", "assignments.json"}
+"""`alive`: its program has ended. Assignments: written in place, by somebody else's hand, since ours are renamed."""
+
+
 class Signs:
     """What the files of sessions and node instances tell; remembers what each status said last."""
 
@@ -39,11 +43,13 @@ class Signs:
         """Whether a change is a reason for a pass."""
         if not change.name:
             return True
+        if change.directory == str(self._paths.sessions) and change.closed:
+            return True
+        if change.name == "status.json":
+            return self._is_news(Path(change.directory, change.name))
         if change.closed:
-            return change.directory == str(self._paths.sessions) or change.name == "alive"
-        if change.name != "status.json":
-            return not change.name.startswith(".")
-        return self._is_news(Path(change.directory, change.name))
+            return change.name in _TELLING_WHEN_CLOSED
+        return not change.name.startswith(".")
 
     def _is_news(self, path: Path) -> bool:
         status = parse_status(read_text(path) or "")
