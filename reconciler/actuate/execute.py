@@ -6,12 +6,12 @@ of our errors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from reconciler import sources
 from reconciler.actuate import files
+from reconciler.contract.values import dataclass
 from reconciler.model import action
 
 if TYPE_CHECKING:

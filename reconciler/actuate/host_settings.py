@@ -12,9 +12,10 @@ import configparser
 import os
 import shlex
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from reconciler.contract.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

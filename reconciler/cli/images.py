@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
 from reconciler.cli.console import Console, stamp, table
 from reconciler.cli.image_cache import cache_of, is_given
 from reconciler.cli.place import manifests_of, paths_of
+from reconciler.contract.values import replace
 from reconciler.controller import image_records, lock
 from reconciler.controller.image_records import Record
 from reconciler.controller.instance import Instance

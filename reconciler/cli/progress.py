@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+
+from reconciler.contract.values import dataclass
 
 STEP_MARK = "::step "
 CLEAR = "\r\x1b[K"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli import codes
 from reconciler.cli.console import table
 from reconciler.cli.place import paths_of
+from reconciler.contract.values import dataclass, field
 from reconciler.controller.view import look
 from reconciler.observe.usage import of_container, of_process
 

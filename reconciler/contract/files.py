@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+
+from reconciler.contract.values import asdict, dataclass, names_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ FAIL = "Fail"
 STALL_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Channel:
     """One end of a publish-subscribe service, with the limits that whoever creates it sets.
 
@@ -61,7 +62,7 @@ class Channel:
     readers: Tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Served:
     """One session as one node instance serves it. `generation` is a digest of the rest.
 
@@ -79,7 +80,7 @@ class Served:
     stall_timeout_s: Optional[float] = STALL_TIMEOUT_S
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Assignments:
     """What a node instance shall serve. `generation` is a digest of the content: equal means nothing to do.
 
@@ -93,7 +94,7 @@ class Assignments:
     leaving: Tuple[Served, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SessionStatus:
     """How one session fares in one node of an instance (which may serve two nodes of one session).
 
@@ -112,7 +113,7 @@ class SessionStatus:
     backlog: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What the kernel has counted of a container since it started; 0 where it counts nothing.
 
@@ -126,7 +127,7 @@ class Usage:
     throttled: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a node instance says of itself.
 
@@ -140,7 +141,7 @@ class Status:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where a session begins and ends, and whether it is ready.
 
@@ -157,7 +158,7 @@ class Endpoints:
     memory: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lease:
     """A program's wish for a session; it lasts as long as the file's lock."""
 
@@ -238,7 +239,7 @@ def _load(text: str) -> Dict[str, Any]:
 
 
 def _known(kind: Any, raw: Mapping[str, Any]) -> Dict[str, Any]:
-    return {name: raw[name] for name in kind.__dataclass_fields__ if name in raw}
+    return {name: raw[name] for name in names_of(kind) if name in raw}
 
 
 def _channel(raw: Mapping[str, Any]) -> Channel:

@@ -13,16 +13,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Mapping, Optional, Tuple
 
 from reconciler.contract import env, names
+from reconciler.contract.values import dataclass
 
 DEFAULT_INSTANCE = "default"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Paths:
     """Directories of one instance."""
 

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +19,7 @@ from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.env import MEMORY_MB
 from reconciler.contract.files import replace_text
+from reconciler.contract.values import asdict, replace
 from reconciler.controller import published
 from reconciler.controller.build_logs import BuildLogs
 from reconciler.controller.image_records import ImageRecords

@@ -9,10 +9,10 @@ import re
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from reconciler.contract.values import dataclass
 from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import dataclass, replace
 from reconciler.controller.event import Event
 from reconciler.controller.queue import Queue
 from reconciler.model.errors import ReconcilerError

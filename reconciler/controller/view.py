@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.contract import lock
+from reconciler.contract.values import dataclass
 from reconciler.controller.published import read
 from reconciler.model.status import carry_times
 

@@ -7,8 +7,9 @@ and so in no image either.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,6 @@ class Recipe:
     stages: tuple[Stage, ...]
     instance: str
     labels: Pairs = ()
-    changes: tuple[str, ...] = field(default=())
+    changes: tuple[str, ...] = ()
     cache: str = ""
     aliases: tuple[str, ...] = ()

@@ -6,11 +6,12 @@ fits neither way is a `DamagedError`, never a value of the wrong type.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import types
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from reconciler.contract.values import is_value, names_of
 
 Value = TypeVar("Value")
 Decoder = Callable[[Any], Any]
@@ -22,8 +23,8 @@ class DamagedError(ValueError):
 
 def encode(value: Any) -> Any:
     """Return a value as plain JSON values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: encode(getattr(value, name)) for name in _hints(type(value))}
+    if is_value(value):
+        return {name: encode(getattr(value, name)) for name in names_of(value)}
     if isinstance(value, tuple):
         return [encode(each) for each in value]
     return value
@@ -44,7 +45,7 @@ def decode(kind: type[Value], raw: Any) -> Value:
 def _decoder(hint: Any) -> Decoder:
     """Return what reads values of a type; made once for each type, since thousands are read at a start."""
     origin = get_origin(hint)
-    if dataclasses.is_dataclass(hint):
+    if is_value(hint):
         return _dataclass(hint)
     if origin is tuple:
         return _tuple(get_args(hint))

@@ -5,9 +5,8 @@ Rule: a draft depends on the file's bytes alone, so it can be kept by their dige
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.contract import VERSION
+from reconciler.contract.values import dataclass
 from reconciler.load.tree import Problem  # noqa: TC001 - the codec reads hints at run time
 from reconciler.model.manifest import Pipeline  # noqa: TC001 - the codec reads hints at run time
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from reconciler.contract.values import dataclass, field
 
 if TYPE_CHECKING:
     from pathlib import Path

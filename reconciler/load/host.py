@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hmac
 import os
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import envfile, names
 from reconciler.contract.env import ALLOW_HOST_PATHS
+from reconciler.contract.values import dataclass, replace
 from reconciler.load.files import read
 from reconciler.load.tree import Problem
 from reconciler.load.words import cut

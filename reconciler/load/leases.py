@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.contract import names
 from reconciler.contract.files import parse_lease
+from reconciler.contract.values import dataclass
 from reconciler.model.desired import Diagnostic, Session
 from reconciler.model.manifest import Origin
 

@@ -8,10 +8,10 @@ Loading writes nothing; `keep` does.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import replace
 from reconciler.load import kept, leases
 from reconciler.load.files import Found, Look, look
 from reconciler.load.host import Host

@@ -13,9 +13,9 @@ the manifest is not accepted: what runs goes on, rather than being built from ve
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reconciler.contract.values import dataclass, field
 from reconciler.load.files import read, signature_of
 
 if TYPE_CHECKING:

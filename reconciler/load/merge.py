@@ -7,9 +7,9 @@ whose last good version has it keeps it, otherwise the first by path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import dataclass, field
 from reconciler.load import kept
 from reconciler.load.store import Entry
 from reconciler.load.tree import Problem

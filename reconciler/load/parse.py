@@ -9,7 +9,6 @@ Source: YAML 1.2.2, core schema (10.3): `yes` and `on` are text. `<<` merges, as
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
@@ -26,6 +25,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from reconciler.contract.values import dataclass, field, replace
 from reconciler.load.scalars import BadScalarError, joined, scalar, shown_tag
 from reconciler.load.tree import Entry, Item, Problem
 

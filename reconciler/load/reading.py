@@ -7,9 +7,9 @@ directory, is not parsed. Only new bytes cost the import of the parser and the m
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import dataclass
 from reconciler.load.draft import FORM, Draft
 from reconciler.load.files import Found, Signature, read, signature_of
 from reconciler.load.tree import Problem

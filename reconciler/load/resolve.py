@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.contract.values import dataclass, default_of, is_value, names_of, replace
 from reconciler.load.host import Outside, with_digests
 from reconciler.load.locks import AGAIN, SUFFIX, Locks, environment_of
 from reconciler.load.sources import Sources
@@ -173,16 +172,10 @@ def _canonical(value: Any) -> Any:
         return value.digest
     if isinstance(value, tuple):
         return [_canonical(each) for each in value]
-    if not dataclasses.is_dataclass(value):
+    if not is_value(value):
         return value
-    found = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return {name: _canonical(each) for name, (field, each) in found.items() if each != _default(field)}
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
+    found = ((name, getattr(value, name)) for name in names_of(value))
+    return {name: _canonical(each) for name, each in found if each != default_of(value, name)}
 
 
 def _document(said: Said, draft: PipelineDraft) -> int:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import dataclass
 from reconciler.load.files import Signature, is_settled, read, signature
 from reconciler.load.words import instead
 from reconciler.model.errors import SourceError

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.contract.files import replace_text
+from reconciler.contract.values import dataclass
 from reconciler.load.codec import DamagedError, decode, encode
 from reconciler.load.draft import FORM, Draft
 from reconciler.model.desired import Session  # noqa: TC001 - the codec reads hints at run time

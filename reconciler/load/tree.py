@@ -6,8 +6,9 @@ here can be compared, hashed and written down. Aliases share subtrees; `size` co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from reconciler.contract.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ node is the session, which needs no connection here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import names
+from reconciler.contract.values import dataclass, field, replace
 from reconciler.load.tree import Entry, Item, as_text, texts
 from reconciler.load.words import cut, suggestion
 

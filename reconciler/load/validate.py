@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from reconciler.contract import names
+from reconciler.contract.values import dataclass, replace
 from reconciler.load import graph, v1, written
 from reconciler.load.convert import pipeline_draft, session_draft
 from reconciler.load.draft import Draft, PipelineDraft, SessionDraft

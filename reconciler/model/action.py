@@ -6,8 +6,9 @@ Rule: an action says what to do, whole; `reconciler.actuate` decides nothing. Ac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Assignments, Endpoints

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
+from reconciler.contract.values import dataclass, field
 from reconciler.model.manifest import Origin, Pipeline
 
 SessionKind = Literal["standing", "declared", "lease"]

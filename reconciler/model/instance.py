@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from reconciler.contract.values import dataclass, field
 from reconciler.model.manifest import Limits, Pairs, Volume
 
 

@@ -5,8 +5,9 @@ Rule: values here are valid by construction; `reconciler.load` makes them and is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from reconciler.contract.values import dataclass, field
 
 Activation = Literal["Always", "OnDemand"]
 Delivery = Literal["reliable", "latest"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import dataclass, field, replace
 from reconciler.model.action import PullImage, RestartContainer, StartContainer, StartProcess, Step
 
 if TYPE_CHECKING:

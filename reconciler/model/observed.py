@@ -5,8 +5,9 @@ Rule: these are facts. A look that fails raises; it never turns into an empty wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from reconciler.contract.values import dataclass, field
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Assignments, Endpoints, Status

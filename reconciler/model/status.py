@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from reconciler.contract.values import dataclass, replace
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 

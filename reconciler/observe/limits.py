@@ -7,10 +7,10 @@ Source: kernel documentation, cgroup-v1/memory.rst, scheduler/sched-bwc.rst, cgr
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import replace
 from reconciler.model.manifest import Limits
 
 if TYPE_CHECKING:

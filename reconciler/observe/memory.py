@@ -5,11 +5,11 @@ Rule: reading costs no call to the engine, and is done for what is private alone
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.contract.labels import KIND_SANDBOX
+from reconciler.contract.values import replace
 from reconciler.observe.limits import first_process
 
 if TYPE_CHECKING:

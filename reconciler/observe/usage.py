@@ -6,9 +6,9 @@ Source: kernel documentation, cgroup-v1/cpuacct.rst, cgroup-v1/memory.rst and cg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import dataclass
 from reconciler.observe import limits
 from reconciler.process import table
 

@@ -8,10 +8,10 @@ old one serving. A session that opens meanwhile goes to the old one too. The ord
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.contract.files import Assignments, Served
+from reconciler.contract.values import dataclass, field
 from reconciler.plan import handover, ports, service
 from reconciler.plan.canonical import digest
 

@@ -10,6 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import named
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,5 +21,5 @@ FORM = 1
 def digest(kind: str, values: Mapping[str, object]) -> str:
     """Return the SHA-256 of named values, as 64 hexadecimal digits. Values of the contract go by their fields."""
     form = {"form": FORM, "kind": kind, **values}
-    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=vars)
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=named)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,11 +6,11 @@ next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import exits, files
 from reconciler.contract.files import Endpoints
+from reconciler.contract.values import dataclass, replace
 from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec

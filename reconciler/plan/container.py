@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import env, labels, names
+from reconciler.contract.values import replace
 from reconciler.model.instance import ContainerSpec
 from reconciler.model.manifest import Limits, Volume
 from reconciler.plan.canonical import digest

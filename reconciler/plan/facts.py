@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.model.observed import Container, Image, NodeFiles, Observed, Process, ProcessEnd, Site

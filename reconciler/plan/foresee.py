@@ -5,11 +5,11 @@ Rule: an action's effect is the least that its success must show at the next loo
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import labels
 from reconciler.contract.files import READY, SessionStatus, Status
+from reconciler.contract.values import replace
 from reconciler.model import action
 from reconciler.model.memory import Memory, note_pull, see_sessions
 from reconciler.model.observed import Container, ContainerState, Image, NodeFiles, Observed, Process

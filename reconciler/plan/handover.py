@@ -14,10 +14,10 @@ are the same; an edit of the graph makes other channels, and what is in the old 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.contract import files
+from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

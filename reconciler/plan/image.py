@@ -5,10 +5,10 @@ Rule: code is not in the environment hash; only what the image is built from is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.contract import names
+from reconciler.contract.values import dataclass
 from reconciler.model.instance import EnvImage
 from reconciler.plan.canonical import digest
 

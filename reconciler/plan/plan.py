@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reconciler.contract.values import dataclass
 from reconciler.model.action import RemoveImage, Step
 from reconciler.model.memory import Memory
 from reconciler.plan import conditions, prune, room

@@ -5,11 +5,11 @@ Rule: every end of a channel is told the same limits, since whoever comes first 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import names
 from reconciler.contract.files import Channel, Endpoints, Served
+from reconciler.contract.values import named, replace
 from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def served(pipeline: Pipeline, node: Node, session: str) -> Served:
         on_error=node.on_error,
         stall_timeout_s=node.stall_timeout_s,
     )
-    return replace(made, generation=digest("served", vars(made))[:12])
+    return replace(made, generation=digest("served", named(made))[:12])
 
 
 def endpoints(pipeline: Pipeline, session: str) -> Endpoints:

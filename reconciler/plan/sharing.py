@@ -6,10 +6,10 @@ and replacement are this one derivation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.contract import names
+from reconciler.contract.values import dataclass, field, replace
 from reconciler.model.instance import ContainerSpec, EnvImage, ProcessSpec
 from reconciler.plan import container, image, process, sandbox
 from reconciler.plan.image import MissingBase

@@ -7,9 +7,10 @@ field 22 the start time in clock ticks since boot.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
