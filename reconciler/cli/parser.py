@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 
@@ -83,11 +84,17 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     stream = _command(commands, "stream", "send a file through a pipeline and print what comes back")
     stream.add_argument("pipeline")
     stream.add_argument("--input", metavar="F", default="-", help="WAV, text or JSON lines; - is stdin (default)")
-    stream.add_argument("--output", metavar="F", help="write audio to a WAV file, anything else as JSON lines")
+    stream.add_argument("--output", metavar="F", help="a .wav takes the sound, another file all as JSON lines")
     stream.add_argument("--session", help="attach to this session of the manifests")
     stream.add_argument("--realtime", action="store_true", help="send audio at the pace it was recorded")
     stream.add_argument("--frame-ms", type=_positive, default=20.0, metavar="MS", help="length of an audio frame (20)")
-    stream.add_argument("--timeout", type=_positive, default=30.0, metavar="S", help="longest wait for a frame (30)")
+    stream.add_argument(
+        "--timeout",
+        type=_positive,
+        default=30.0,
+        metavar="S",
+        help="longest wait for a frame, or for room to send one (30)",
+    )
 
 
 def _exec_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -141,16 +148,18 @@ def _duration(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        msg = "must be 0 or more"
+    if not text.isdecimal():
+        msg = f"{text!r} is no whole number of 0 or more"
         raise argparse.ArgumentTypeError(msg)
-    return value
+    return int(text)
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if value <= 0:
-        msg = "must be more than 0"
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        msg = f"{text!r} is no number above 0"
         raise argparse.ArgumentTypeError(msg)
     return value

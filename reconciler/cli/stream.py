@@ -1,43 +1,52 @@
-"""`reconcile stream PIPELINE`: open a session, send a file, print what comes back, end when the stream ends."""
+"""`reconcile stream PIPELINE`: open a session, send a file, print what comes back, end when the stream ends.
+
+Rule: whatever ends it, an error, a signal or a reader that leaves, what came back until then is written whole.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing, contextmanager
+from typing import IO, TYPE_CHECKING
 
 from reconciler.cli import codes
-from reconciler.cli.feed import Sink, frames
+from reconciler.cli.feed import frames, opened
+from reconciler.cli.sink import Sink
 from reconciler.stream import Session
-from reconciler.stream.errors import PipelineNotFound, StreamError
+from reconciler.stream.errors import PipelineNotFound, StreamError, TimedOut
 from reconciler.stream.frame import Audio, Error
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     from reconciler.stream.frame import Frame
 
 
 def run(options: Namespace) -> int:
-    """Stream, and say on stderr what went wrong on the way."""
-    sink = Sink(options.output)
-    try:
-        with _open(options) as session:
-            feeder = Feeder(session, options)
-            feeder.start()
-            failed = _print(session, sink, options)
-            feeder.join(options.timeout)
-        if feeder.error is not None:
-            raise feeder.error
-    except PipelineNotFound as error:
-        raise ValueError(str(error)) from error
-    except StreamError as error:
-        print(f"reconcile: {error}", file=sys.stderr)
-        return codes.UNFINISHED
-    finally:
-        sink.close()
-    return codes.UNFINISHED if failed else codes.DONE
+    """Stream, and say on stderr what went wrong on the way.
+
+    Raises:
+        ValueError: if the input can't be read or the output not be written, or there is no such pipeline.
+    """
+    with _told_to_end(), ExitStack() as unread:
+        source = unread.enter_context(opened(options.input))
+        sink = Sink(options.output, apart_from=source)
+        try:
+            with closing(sink), _open(options) as session:
+                unread.pop_all()  # closed by the thread that reads it: nobody else could while it waits there
+                return _stream(session, source, sink, options)
+        except PipelineNotFound as error:
+            raise ValueError(str(error)) from error
+        except BrokenPipeError:
+            raise
+        except StreamError as error:
+            return _broken(str(error))
+        except OSError as error:
+            return _broken(f"{error.filename or options.input}: {error.strerror or error}")
 
 
 def _open(options: Namespace) -> Session:
@@ -51,42 +60,97 @@ def _open(options: Namespace) -> Session:
     )
 
 
-def _print(session: Session, sink: Sink, options: Namespace) -> bool:
-    """Take what comes until the stream ends; whether an error was among it."""
-    failed = False
-    while (frame := session.receive(options.timeout)) is not None:
-        failed |= isinstance(frame, Error)
-        sink.take(frame)
-    return failed
+def _stream(session: Session, source: IO[bytes], sink: Sink, options: Namespace) -> int:
+    """Send the input and take what comes until the stream ends."""
+    sink.begin()
+    feeder = Feeder(session, source, options)
+    feeder.start()
+    errors: list[Error] = []
+    try:
+        while (frame := _next(session, feeder, options.timeout)) is not None:
+            errors += [frame] if isinstance(frame, Error) else []
+            sink.take(frame)
+    except StreamError as error:
+        raise feeder.error or error from error  # what kept the input from being sent is why nothing came
+    if feeder.error is not None and not isinstance(feeder.error, StreamError):
+        raise feeder.error
+    if errors:
+        more = f" (and {len(errors) - 1} errors after it)" if len(errors) > 1 else ""
+        first = errors[0]
+        return _broken(f"node {first.failed}: {first.exception} on frame {first.frame_seq}: {first.message}{more}")
+    return codes.DONE if feeder.error is None else _broken(str(feeder.error))
+
+
+def _next(session: Session, feeder: Feeder, timeout_s: float) -> Frame | None:
+    """Wait for a frame, with a limit that counts only while nothing is read or sent."""
+    while True:
+        try:
+            return session.receive(timeout_s)
+        except TimedOut:
+            if not feeder.is_busy(within_s=timeout_s):
+                raise
+
+
+def _broken(message: str) -> int:
+    print(f"reconcile: {message}", file=sys.stderr)
+    return codes.UNFINISHED
 
 
 class Feeder(threading.Thread):
     """Sends the input while the main thread receives. `error` is what ended it early."""
 
-    def __init__(self, session: Session, options: Namespace) -> None:
+    def __init__(self, session: Session, source: IO[bytes], options: Namespace) -> None:
         super().__init__(daemon=True, name="feed")
         self._session = session
+        self._source = source
         self._options = options
+        self._waits = True
+        self._sent_s = 0.0
         self.error: Exception | None = None
+
+    def is_busy(self, *, within_s: float) -> bool:
+        """Whether it waits for its input, or has sent something lately."""
+        return self._waits or time.monotonic() - self._sent_s < within_s
 
     def run(self) -> None:
         """Send all frames, then the end; after an error the end too, so that nobody waits for more."""
-        started_s = time.monotonic()
         try:
-            for frame in frames(self._options.input, frame_ms=self._options.frame_ms):
-                if self._options.realtime:
-                    _pace(frame, started_s)
+            for frame in self._paced():
+                self._waits = False
                 self._session.send(frame, timeout_s=self._options.timeout)
-        except (StreamError, ValueError, OSError) as error:
+                self._sent_s = time.monotonic()
+                self._waits = True
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told by who waits for the stream
             self.error = error
+        self._waits, self._sent_s = False, time.monotonic()
         try:
             self._session.end(timeout_s=self._options.timeout)
         except StreamError as error:
             self.error = self.error or error
 
+    def _paced(self) -> Iterator[Frame]:
+        """Yield the input, sound no sooner than it would have been recorded whole, counted from the first frame."""
+        began_s: float | None = None
+        for frame in frames(self._source, self._options.input, frame_ms=self._options.frame_ms):
+            if self._options.realtime and isinstance(frame, Audio):
+                began_s = time.monotonic() if began_s is None else began_s
+                due_s = began_s + frame.timestamp_ns / 1e9 + len(frame.samples) / frame.rate
+                time.sleep(max(due_s - time.monotonic(), 0))
+            yield frame
 
-def _pace(frame: Frame, started_s: float) -> None:
-    """Wait until a frame's sound would have been recorded whole."""
-    if isinstance(frame, Audio):
-        due_s = started_s + frame.timestamp_ns / 1e9 + len(frame.samples) / frame.rate
-        time.sleep(max(due_s - time.monotonic(), 0))
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does; where they are ignored, they stay so."""
+    usual = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in usual:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave(number: int, _: object) -> None:
+    sys.exit(128 + number)
