@@ -5,12 +5,13 @@ Rule: a line keeps the time at which the engine got it; one of a host process is
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from reconciler.contract.values import dataclass
 from reconciler.model.errors import ReconcilerError
@@ -157,7 +158,7 @@ class _Written(NamedTuple):
 
 
 def _lines(path: Path, position: int) -> Iterator[_Written]:
-    """Yield the whole lines after a position. A file made anew is read afresh.
+    """Yield the whole lines after a position. A file made anew is read afresh, and what it has lost is passed over.
 
     A line that native code wrote past the runtime has no time; it gets that of the line before, or else the file's.
     """
@@ -166,18 +167,25 @@ def _lines(path: Path, position: int) -> Iterator[_Written]:
         at_ns = stat.st_mtime_ns
         if position > stat.st_size:
             position = 0
-        file.seek(position)
+        position = _behind_hole(file, position)
         for raw in file:
             if not raw.endswith(b"\n"):
                 return
             position += len(raw)
-            text = raw.decode("utf-8", "replace").rstrip("\n")
+            text = raw.decode("utf-8", "replace").rstrip("\n").lstrip("\0")  # lost while it was read
             stamped = _STAMPED.fullmatch(text)
             if stamped:
                 at_ns, text = _nanoseconds(stamped), stamped["text"]
             yield _Written(position, at_ns, text)
 
 
+def _behind_hole(file: BinaryIO, position: int) -> int:
+    """Go to a position, or to the first whole line behind what a bounded log has lost there; return where that is."""
+    data = os.lseek(file.fileno(), position, os.SEEK_DATA) if os.fstat(file.fileno()).st_size > position else position
+    file.seek(data)
+    return data + len(file.readline()) if data > position else position
+
+
 def _nanoseconds(stamped: re.Match[str]) -> int:
-    whole = datetime.strptime(stamped["whole"], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    whole = datetime.fromisoformat(stamped["whole"]).replace(tzinfo=UTC)
     return int(whole.timestamp()) * 10**9 + int(stamped["micros"]) * 1_000

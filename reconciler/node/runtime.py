@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from reconciler.contract import env, exits, files, lock, names
 from reconciler.contract.watch import Watch
-from reconciler.node import code, stall
+from reconciler.node import bounded, code, stall
 from reconciler.node.doing import Doing, Place
 from reconciler.node.usage import Meter
 from reconciler.node.worker import Worker
@@ -96,6 +96,7 @@ class Runtime:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         self._write_status()
+        self._bound_log()
         try:
             return self._serve()
         finally:
@@ -117,6 +118,7 @@ class Runtime:
                 self._converge(domain, kind)
                 self._write_status()
                 self._end_where_a_node_hangs()
+                self._bound_log()
                 self._watch.wait(min(STATUS_EVERY_S, stall.due_in_s(self._all_workers())))
         finally:
             self._stop_all()
@@ -190,6 +192,11 @@ class Runtime:
 
     def _all_workers(self) -> List[Worker]:
         return [*self._workers.values(), *self._parting]
+
+    @staticmethod
+    def _bound_log() -> None:
+        with suppress(OSError):  # that ends no stream
+            bounded.bound()
 
     def _end_where_a_node_hangs(self) -> None:
         """Tell of a node that hangs, let the others finish their frames, and end the process, as threads can't be."""

@@ -25,6 +25,8 @@ INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_
 """What a node's process takes over from the controller; the rest of its environment is in the spec."""
 
 KEPT_ENDS = 1_000
+KEPT_LOGS = 100
+"""Log files of processes that no longer run; their runtime bounds how long each gets."""
 BY_SIGNAL = 128
 """Added to a signal's number, as shells and the engine do."""
 
@@ -88,10 +90,12 @@ class HostProcesses:
         """
         import subprocess  # noqa: PLC0415 - a look must not pay for it
 
-        if any(_names(entry)[1] == spec.name for entry in self._living()):
+        living = {_names(entry)[1] for entry in self._living()}
+        if spec.name in living:
             return
         try:
             Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+            _drop_oldest_logs(Path(spec.log_path).parent, living)
             with Path(spec.log_path).open("ab") as log:
                 child = subprocess.Popen(
                     spec.argv,
@@ -153,6 +157,14 @@ class HostProcesses:
         """Drop the end of a process that was asked to end: it explains nothing, and is no reason to leave it so."""
         with self._lock:
             self._ends = {name: end for name, end in self._ends.items() if end.pid != pid}
+
+
+def _drop_oldest_logs(directory: Path, living: set[str]) -> None:
+    """Remove the logs of processes that ended longest ago: every version of a node leaves one."""
+    logs = [path for path in directory.glob("*.log") if path.stem not in living]
+    with suppress(OSError):  # another start does the same at this moment
+        for old in sorted(logs, key=lambda path: path.stat().st_mtime)[:-KEPT_LOGS]:
+            old.unlink()
 
 
 def environment(spec: ProcessSpec) -> dict[str, str]:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from reconciler.contract import env, files, names, paths
 from reconciler.contract.files import Assignments, Channel, Endpoints, Served
@@ -61,6 +61,7 @@ class Instance:
         node: str = "",
         python: str = sys.executable,
         environ: dict[str, str] | None = None,
+        stdout: int | IO[bytes] = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """Start a node instance."""
         name = f"rc-{self.paths.instance}-{node or node_type.lower()}"
@@ -76,15 +77,18 @@ class Instance:
                 env.SHM_PREFIX: self.prefix,
                 **(environ or {}),
             },
+            stdout=stdout,
         )
 
-    def start_program(self, argv: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[str]:
+    def start_program(
+        self, argv: Sequence[str], environ: dict[str, str], *, stdout: int | IO[bytes] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """Start a program that can import this project."""
         log = (self.directory / f"log-{len(self.programs)}").open("w+")
         program = subprocess.Popen(
             argv,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **environ},
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stdin=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -7,15 +7,19 @@ import os
 import re
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
-from reconciler.controller.logs import Followers, read_file
+import pytest
+
+from reconciler.controller.logs import Followers, _lines, read_file
+from reconciler.node import bounded
 from reconciler.node.stamps import Stamped
 from tests.support.model_engine import ModelEngine
 from tests.support.place import eventually
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 OLD = "2026-01-02T03:04:05.000006Z"
 OLD_NS = int(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()) * 10**9 + 6_000
@@ -59,6 +63,62 @@ def test_a_file_that_nobody_stamps_has_the_time_of_its_last_change(tmp_path: Pat
     path.write_text("plain\nhalf")
     os.utime(path, ns=(OLD_NS, OLD_NS))
     assert [(line.at_ns, line.text) for line in read_file(path, "rc-x-1")[0]] == [(OLD_NS, "plain")]
+
+
+@pytest.fixture(params=[True, False], ids=["holes", "no holes"])
+def log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
+    """A log as a host process has it, on a file system that makes holes and on one that does not."""
+    if not request.param:
+        monkeypatch.setattr(bounded, "_FALLOCATE", lambda *_: -1)
+    monkeypatch.setattr(bounded, "LONGEST_BYTES", 1 << 20)
+    with (tmp_path / "log").open("ab", buffering=0) as file:
+        yield file
+
+
+def test_a_log_stays_below_its_bound_and_keeps_its_last_lines(log: BinaryIO) -> None:
+    path = Path(log.name)
+    line = f"{OLD} {'x' * 100} ".encode()
+    written = 0
+    for _ in range(7):
+        log.write(b"".join(line + b"%06d\n" % number for number in range(written, written + 2_000)))
+        written += 2_000
+        bounded.bound(log.fileno())
+        assert path.stat().st_blocks * 512 <= bounded.LONGEST_BYTES + 4_096
+    lines, position = read_file(path, "rc-x-1")
+    numbers = [int(line.text[-6:]) for line in lines]
+    assert numbers == list(range(numbers[0], written)), "from some line on it is whole"
+    assert bounded.LONGEST_BYTES / 3 < len(lines) * (len(line) + 7) < bounded.LONGEST_BYTES
+    assert {(line.at_ns, len(line.text)) for line in lines} == {(OLD_NS, 107)}
+    assert position == path.stat().st_size
+    assert read_file(path, "rc-x-1", tail=1)[0][0].text.endswith(f"{written - 1:06}")
+
+
+def test_who_follows_a_log_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "LONGEST_BYTES", 1 << 20)
+    path = tmp_path / "log"
+    with path.open("ab", buffering=0) as log:
+        log.write((b"x" * 99 + b"\n") * 10_000)
+        near, far = 999_900, 100
+        log.write((b"y" * 99 + b"\n") * 1_000)
+        bounded.bound(log.fileno())
+        log.write(b"new\n")
+        assert [line.text[:3] for line in _lines(path, near)] == ["xxx", *["yyy"] * 1_000, "new"]
+        late = [line.text for line in _lines(path, far)]
+        assert set(late) == {"x" * 99, "y" * 99, "new"}, "who is far behind loses whole lines"
+        assert 5_000 < len(late) < 6_000
+        assert [line.text for line in _lines(path, path.stat().st_size - 4)] == ["new"]
+
+
+def test_what_is_small_or_no_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("ab", buffering=0) as log:
+        log.write(b"x" * bounded.LONGEST_BYTES)
+        bounded.bound(log.fileno())
+    assert path.read_bytes() == b"x" * bounded.LONGEST_BYTES
+    reading, writing = os.pipe()
+    bounded.bound(writing)
+    os.close(reading)
+    os.close(writing)
 
 
 class Source:

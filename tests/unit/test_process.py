@@ -16,7 +16,7 @@ import pytest
 from reconciler.model.errors import ProcessError
 from reconciler.model.instance import ProcessSpec
 from reconciler.model.observed import ProcessEnd
-from reconciler.process import HostProcesses, table
+from reconciler.process import HostProcesses, host, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +122,21 @@ def test_output_is_appended(yard: Yard) -> None:
         yard.end(spec)
     assert yard.log(spec).splitlines() == ["out", "err"] * 2
     assert yard.exit_codes() == {spec.name: 1}
+
+
+def test_the_logs_of_processes_that_are_long_gone_go(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for those of processes that still run, however long they said nothing."""
+    monkeypatch.setattr(host, "KEPT_LOGS", 2)
+    quiet = Path(yard.spec(STAY).log_path)
+    yard.start()
+    gone = [quiet.with_name(f"rc-{yard.instance}-{number}.log") for number in range(4)]
+    for path in gone:
+        path.touch()
+    for at_s, path in enumerate((quiet, *gone)):
+        os.utime(path, (at_s, at_s))
+    started = Path(yard.spec(STAY, hashed="aaaaaaaaaaaa").log_path)
+    yard.start(hashed="aaaaaaaaaaaa")
+    assert sorted(quiet.parent.iterdir()) == sorted((quiet, *gone[2:], started))
 
 
 def test_stop_ends_and_leaves_no_zombie(yard: Yard) -> None:
