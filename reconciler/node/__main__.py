@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.contract import env, envfile, exits, names
-from reconciler.node.runtime import Runtime, setting_from
+from reconciler.node.later import numpy_on_demand
 from reconciler.node.stamps import Stamped
+
+with numpy_on_demand():
+    from reconciler.node.runtime import Runtime, setting_from
 
 if TYPE_CHECKING:
     from typing import MutableMapping

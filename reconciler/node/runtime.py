@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from reconciler.contract import env, exits, files, lock, names
 from reconciler.contract.watch import Watch
-from reconciler.node import bounded, code, stall
+from reconciler.node import bounded, code, later, stall
 from reconciler.node.doing import Doing, Place
 from reconciler.node.usage import Meter
 from reconciler.node.worker import Worker
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 STATUS_EVERY_S = 1.0
 """Counters are written at most this often; a changed state is written at once."""
+
+ARRAYS_AFTER_S = 5.0
+"""When an instance that has had no frame yet imports numpy, so that a first array need not wait for it."""
 
 STOP_TIMEOUT_S = 4.0
 """Time for the nodes' `cleanup` after SIGTERM; the container is killed a little later."""
@@ -82,6 +85,7 @@ class Runtime:
         self._written = files.Status("")
         self._written_at = 0.0
         self._stopping = False
+        self._began_at = time.monotonic()
         self._doing: Optional[Doing] = None
         # Outside a container the control group is everybody's, and says nothing of this process.
         self._meter = Meter() if str(setting.directory) == names.CONTAINER_NODE_DIR else None
@@ -119,6 +123,7 @@ class Runtime:
                 self._write_status()
                 self._end_where_a_node_hangs()
                 self._bound_log()
+                self._get_ready_for_arrays()
                 self._watch.wait(min(STATUS_EVERY_S, stall.due_in_s(self._all_workers())))
         finally:
             self._stop_all()
@@ -212,6 +217,13 @@ class Runtime:
         faulthandler.dump_traceback(all_threads=True)
         self._stop([worker for worker in workers if worker is not hanging.worker])
         os._exit(exits.STALLED)
+
+    def _get_ready_for_arrays(self) -> None:
+        """Import numpy when the rush of the start is over, and while no frame would be held up by it."""
+        if later.is_due() and time.monotonic() - self._began_at > ARRAYS_AFTER_S:
+            at_rest = not any(each.received for each in self._written.sessions)
+            if at_rest:
+                later.load()
 
     def _stop_all(self) -> None:
         self._stop(self._all_workers())

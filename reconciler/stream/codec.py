@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import lru_cache
 from typing import Any, Callable, Dict, Tuple, Type, Union
 
 import numpy as np
@@ -14,9 +15,6 @@ import numpy as np
 from reconciler.contract import header as wire
 from reconciler.stream.errors import FrameInvalid
 from reconciler.stream.frame import Audio, Bytes, EndOfStream, Error, Frame, Json, Tensor, Text, Video, assemble
-
-DTYPE_CODES = {np.dtype(spelling): code for code, spelling in enumerate(wire.DTYPES) if code}
-DTYPES = {code: dtype for dtype, code in DTYPE_CODES.items()}
 
 _NO_ARRAY = (0, (), 0.0, b"")
 
@@ -78,16 +76,29 @@ def dtype_code(dtype: Any) -> int:
     Raises:
         FrameInvalid: if there is none.
     """
-    code = DTYPE_CODES.get(np.dtype(dtype))
+    code = _codes().get(np.dtype(dtype))
     if code is None:
-        known = ", ".join(str(known) for known in DTYPE_CODES)
+        known = ", ".join(str(known) for known in _codes())
         msg = f"arrays of {np.dtype(dtype)} can't be sent: convert to one of {known}"
         raise FrameInvalid(msg)
     return code
 
 
+# Asked for when the first array comes: a node that gets none need not wait for numpy.
+
+
+@lru_cache(maxsize=None)
+def _codes() -> Dict[np.dtype[Any], int]:
+    return {np.dtype(spelling): code for code, spelling in enumerate(wire.DTYPES) if code}
+
+
+@lru_cache(maxsize=None)
+def _dtypes() -> Dict[int, np.dtype[Any]]:
+    return {code: dtype for dtype, code in _codes().items()}
+
+
 def _array(kind: int, array: np.ndarray[Any, Any], rate: float = 0.0, layout: bytes = b"") -> Encoded:
-    code = DTYPE_CODES.get(array.dtype) or dtype_code(array.dtype)
+    code = _codes().get(array.dtype) or dtype_code(array.dtype)
     if array.ndim > wire.MAX_DIMENSIONS:
         msg = f"an array of {array.ndim} dimensions can't be sent: reshape it to {wire.MAX_DIMENSIONS} at most"
         raise FrameInvalid(msg)
@@ -166,7 +177,7 @@ def _json(value: Any, what: str) -> bytes:
 
 
 def _array_of(header: wire.Header, payload: Union[bytes, memoryview]) -> np.ndarray[Any, Any]:
-    dtype = DTYPES[header.dtype]
+    dtype = _dtypes()[header.dtype]
     if not payload:
         return np.empty(header.shape, dtype)
     array = np.frombuffer(payload, dtype)

@@ -162,7 +162,7 @@ class Publisher:
         """Tell whether every reliable reader has acknowledged all that was sent, so that this end may go."""
         return self._credit.settled(self.sent)
 
-    def reserve(self, kind: Type[F], shape: Sequence[int], dtype: Any = np.float32, **content: Any) -> F:
+    def reserve(self, kind: Type[F], shape: Sequence[int], dtype: Any = "float32", **content: Any) -> F:
         """Return a frame whose array lies in shared memory, to be filled in place and sent once.
 
         The array is writable until the frame is sent and must not be touched afterwards. At most 4 frames can be
@@ -269,20 +269,20 @@ class Publisher:
         deadline: Optional[float],
         look: Optional[Callable[[], bool]],
     ) -> iox.SampleMutUninit:
-        payload, payload_bytes = encoded[1], encoded[2]
+        payload, payload_bytes, is_array = encoded[1], encoded[2], encoded[3]
         size_bytes = payload_bytes + len(metadata)
         if size_bytes > self._room.small_bytes:
             self._room.ask(size_bytes, self.channel.name)
         sample = self._try_loan(size_bytes) or self._loan(size_bytes, deadline, look)
         if size_bytes <= memory.COPY_LIMIT_BYTES:
-            plain = payload.tobytes() if isinstance(payload, np.ndarray) else payload
+            plain = payload.tobytes() if is_array else payload
             window = self._windows.at(sample).payload
             window[:payload_bytes] = plain
             if metadata:
                 window[payload_bytes:size_bytes] = metadata
             return sample
         address = sample.payload_ptr
-        if isinstance(payload, np.ndarray):
+        if is_array:
             memory.copy_array_in(address, payload)
         else:
             memory.copy_in(address, payload, payload_bytes)
