@@ -1,5 +1,8 @@
 """The whole output of image builds, one file for each image, for `reconcile describe image`.
 
+The output of a build that has failed stays while it is tried again, since it says why; the next one lies beside it, and
+takes its place when it ends.
+
 Rule: it explains and decides nothing: what can't be written is not. Both a log and their number are bounded.
 """
 
@@ -17,6 +20,8 @@ LONGEST_BYTES = 2 << 20
 """A log that grows longer loses its first half."""
 
 MOST_LOGS = 100
+ENDED, UNDER_WAY = ".log", ".now"
+AGAIN = "::built again\n"
 
 
 class BuildLogs:
@@ -28,23 +33,29 @@ class BuildLogs:
         self._lock = threading.Lock()
 
     def begin(self, tag: str) -> None:
-        """Begin an image's log afresh, and drop the oldest where there are too many."""
+        """Begin an image's log, and drop the oldest where there are too many."""
         with self._lock, suppress(OSError):
             self._began_s[tag] = time.monotonic()
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            logs = sorted(self._directory.glob("*.log"), key=lambda path: path.stat().st_mtime)
+            logs = sorted(self._directory.iterdir(), key=lambda path: path.stat().st_mtime)
             for old in logs[: max(len(logs) - MOST_LOGS + 1, 0)]:
                 old.unlink()
-            place(self._directory, tag).write_text("", encoding="utf-8")
+            place(self._directory, tag, UNDER_WAY).write_text("", encoding="utf-8")
 
     def line(self, tag: str, text: str) -> None:
         """Append a line, with the seconds since the build began."""
         elapsed_s = time.monotonic() - self._began_s.get(tag, time.monotonic())
-        with self._lock, suppress(OSError), place(self._directory, tag).open("a", encoding="utf-8") as log:
+        path = place(self._directory, tag, UNDER_WAY)
+        with self._lock, suppress(OSError), path.open("a", encoding="utf-8") as log:
             log.write(f"{elapsed_s:7.1f} {text}\n")
             if log.tell() > LONGEST_BYTES:
                 log.flush()
-                self._halve(place(self._directory, tag))
+                self._halve(path)
+
+    def end(self, tag: str) -> None:
+        """Put an image's log in the place of that of an earlier build."""
+        with self._lock, suppress(OSError):
+            place(self._directory, tag, UNDER_WAY).replace(place(self._directory, tag, ENDED))
 
     @staticmethod
     def _halve(path: Path) -> None:
@@ -53,13 +64,18 @@ class BuildLogs:
 
 
 def read(directory: Path, tag: str) -> str | None:
-    """Return the log of an image's last build, or None where there is none."""
+    """Return the log of an image's last build, and of the one under way; None where there is none."""
+    found = [text for text in (_text(place(directory, tag, kind)) for kind in (ENDED, UNDER_WAY)) if text is not None]
+    return AGAIN.join(found) if found else None
+
+
+def _text(path: Path) -> str | None:
     try:
-        return place(directory, tag).read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
 
 
-def place(directory: Path, tag: str) -> Path:
-    """Return the file of an image's log."""
-    return directory / f"{tag.rpartition(':')[2]}.log"
+def place(directory: Path, tag: str, kind: str) -> Path:
+    """Return the file of an image's log, of a build that has ended or is under way."""
+    return directory / f"{tag.rpartition(':')[2]}{kind}"

@@ -243,7 +243,10 @@ class Instance:
             case BuildImage(image=image):
                 began_s = time.monotonic()
                 self._build_logs.begin(image.tag)
-                execute(doors, wanted)
+                try:
+                    execute(doors, wanted)
+                finally:
+                    self._build_logs.end(image.tag)
                 self.images.built(image.env_hash, took_s=time.monotonic() - began_s)
             case _:
                 execute(doors, wanted)

@@ -71,6 +71,20 @@ def test_the_whole_output_is_kept_within_bounds(tmp_path: Path, monkeypatch: pyt
     lines = [line.split(maxsplit=1)[1] for line in kept.splitlines()]
     assert lines[-1] == "line 999"
     assert lines == [f"line {number}" for number in range(1_000 - len(lines), 1_000)]
-    logs.begin(TAG)
-    assert build_logs.read(tmp_path / "builds", TAG) == ""
     assert build_logs.read(tmp_path / "builds", "reconciler/env:never") is None
+
+
+def test_why_a_build_failed_is_there_until_the_next_one_has_ended(tmp_path: Path) -> None:
+    logs = BuildLogs(tmp_path / "builds")
+
+    def read() -> list[str]:
+        return [line.split()[-1] for line in (build_logs.read(tmp_path / "builds", TAG) or "").splitlines()]
+
+    for number in range(3):
+        before = [str(number - 1), build_logs.AGAIN.split()[-1]] if number else []
+        logs.begin(TAG)
+        assert read() == before
+        logs.line(TAG, str(number))
+        assert read() == [*before, str(number)]
+        logs.end(TAG)
+        assert read() == [str(number)]
