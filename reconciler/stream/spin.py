@@ -24,8 +24,10 @@ DEFAULT_SPIN_US = 200
 LONG_YIELD_S = 100e-6
 """Giving the core away takes 1 us where nobody wants it. Where it took longer, somebody does."""
 
+FIRST_REST_S = 0.01
 REST_S = 0.2
-"""How long a reader only blocks after somebody else wanted to run."""
+"""How long a reader only blocks after somebody else wanted to run: at first short, since most of a machine's own work
+is; twice as long each time that it was not enough."""
 
 IDLE_S = 0.5
 """Who waited longer was woken by the clock, or by the first frame in a while."""
@@ -61,6 +63,7 @@ class Spin:
         self._longest_s = float(os.environ.get(SPIN_ENV, DEFAULT_SPIN_US)) / 1e6
         self._hot = False
         self._until = 0.0
+        self._rest_s = 0.0
         self._rest_until = 0.0
 
     def begin(self) -> bool:
@@ -79,7 +82,9 @@ class Spin:
         _YIELD()
         now = time.perf_counter()
         if now - before > LONG_YIELD_S:
-            self._rest_until = now + REST_S
+            soon = now - self._rest_until < REST_S
+            self._rest_s = min(self._rest_s * 2, REST_S) if soon else FIRST_REST_S
+            self._rest_until = now + self._rest_s
             self._hot = False
         elif now > self._until:
             self._hot = False

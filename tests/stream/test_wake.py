@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.contract.files import LATEST, Channel
 from reconciler.stream import Text, inbox
+from reconciler.stream import spin as spins
 from reconciler.stream.inbox import Inbox
-from reconciler.stream.spin import REST_S, SPIN_ENV, SenderWaits, Spin
+from reconciler.stream.spin import LONG_YIELD_S, REST_S, SPIN_ENV, SenderWaits, Spin
 from reconciler.stream.subscriber import Subscriber
 from tests.stream.ends import drain, ends
 from tests.support.instance import PATIENCE_S
@@ -105,6 +106,29 @@ def test_a_reader_that_was_killed_awake_leaves_nobody_asleep(instance: Instance)
         assert notified(again)
 
 
+class Clock:
+    """Time that goes on when it is told to."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def rest_ms(spin: Spin, clock: Clock) -> int:
+    """Return after how long a reader spins again, while frames come all the time."""
+    begun = clock.now
+    spin.blocked(clock.now)
+    while not spin.begin():
+        clock.sleep(0.001)
+        spin.blocked(clock.now)
+    return round((clock.now - begun) * 1e3)
+
+
 def eventually_spins(spin: Spin) -> bool:
     deadline = time.monotonic() + PATIENCE_S
     while not spin.begin() and time.monotonic() < deadline:
@@ -130,6 +154,22 @@ def test_a_reader_spins_only_while_frames_come_soon_and_no_other_thread_does() -
     while spin.again():
         pass
     assert not spin.begin(), "nothing came for the whole time"
+
+
+def test_a_reader_rests_longer_each_time_that_somebody_else_wants_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(time.perf_counter() + 60)
+    monkeypatch.setattr(spins, "time", clock)
+    monkeypatch.setattr(spins, "_YIELD", lambda: clock.sleep(2 * LONG_YIELD_S))
+    spin = Spin()
+    rests = []
+    for _ in range(7):
+        rests.append(rest_ms(spin, clock))
+        assert not spin.again(), "giving the core away took long"
+    assert rests == [0, 10, 20, 40, 80, 160, 200]
+    clock.sleep(2 * REST_S)
+    assert rest_ms(spin, clock) == 0
+    assert not spin.again()
+    assert rest_ms(spin, clock) == 10, "the last time was long ago"
 
 
 def test_a_reader_told_not_to_spin_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
