@@ -91,7 +91,11 @@ class FrameHeader(ctypes.LittleEndianStructure):
         return f"reconciler.FrameHeader.{FORMAT}"
 
 
-PACKING = struct.Struct("<HBBHBBQQQQqqQQIIQd8Q64s16s16x")
+_HEAD = struct.Struct("<HBBHBBQQQQqqQQIIQ")
+_TAIL = struct.Struct("<d8Q64s16s16x")
+"""A header in two parts: what differs from frame to frame, and what does not while their arrays are alike."""
+
+PACKING = struct.Struct(_HEAD.format + _TAIL.format[1:])
 
 
 class Cause(NamedTuple):
@@ -157,30 +161,26 @@ class Header(NamedTuple):
         """Names of a picture's channels."""
         return _text(self.raw_layout)
 
-    @property
-    def cause(self) -> Cause:
-        """The frame that made a node emit this one."""
-        return Cause(self.cause_input, self.cause_incarnation, self.cause_position, self.cause_nth)
-
 
 _SHAPE = Header._fields.index("size_0")
 _SHAPES = tuple(slice(_SHAPE, _SHAPE + n) for n in range(MAX_DIMENSIONS + 1))
 _PADDING = tuple((0,) * (MAX_DIMENSIONS - n) for n in range(MAX_DIMENSIONS + 1))
 _UNPACK = PACKING.unpack_from
 _NEW = tuple.__new__
+_NO_DTYPE = len(DTYPES)
 
 
 class FormatError(ValueError):
     """A header of another format, or no header at all. A retry can't help."""
 
 
-encode = PACKING.pack
-"""Return the 256 bytes of a header's fields, given in the order of `Header`."""
+encode_head = _HEAD.pack
+"""Return the bytes of a header's fields up to `payload_bytes`, given in the order of `Header`; a tail follows."""
 
 
-def sizes(shape: Tuple[int, ...]) -> Tuple[int, ...]:
-    """Return an array's sizes as a header has them: eight, the rest 0."""
-    return shape + _PADDING[len(shape)]
+def encode_tail(shape: Tuple[int, ...], rate: float, layout: bytes, port: bytes) -> bytes:
+    """Return the bytes of a header's fields from `rate` on: an array's sizes are eight, the rest 0."""
+    return _TAIL.pack(rate, *shape, *_PADDING[len(shape)], port, layout)
 
 
 def decode(raw: Union[bytes, memoryview]) -> Header:
@@ -193,7 +193,7 @@ def decode(raw: Union[bytes, memoryview]) -> Header:
         msg = f"a frame header has {SIZE} bytes, got {len(raw)}"
         raise FormatError(msg)
     header: Header = _NEW(Header, _UNPACK(raw))
-    if header[0] != FORMAT or header[4] > MAX_DIMENSIONS or header[2] >= len(DTYPES):
+    if header[0] != FORMAT or header[4] > MAX_DIMENSIONS or header[2] >= _NO_DTYPE:
         msg = f"frame header of format {header.format}, this program reads {FORMAT}: update the older end"
         raise FormatError(msg)
     return header

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from reconciler.stream.subscriber import Arrival
 
 
+_NEW = tuple.__new__
+
+
 class Graph:
     """Opens the ends of one served session; closes all of them, in any order of failure."""
 
@@ -123,4 +126,5 @@ class Graph:
 
 def cause_of(arrival: Arrival, nth: int) -> wire.Cause:
     """Return the cause of the `nth` frame that is emitted for an arrival."""
-    return wire.Cause(arrival.end, arrival.header.incarnation, arrival.header.position, nth)
+    header = arrival.header
+    return _NEW(wire.Cause, (arrival.end, header.incarnation, header.position, nth))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import logging
 
 
+_NEW = tuple.__new__
+
+
 class Output(NamedTuple):
     """A frame and the port it leaves by; made by `Node.output`."""
 
@@ -50,7 +53,7 @@ class Calls:
         if result is None:
             return ()
         if isinstance(result, Frame):
-            return (Output("", result),)
+            return (_NEW(Output, ("", result)),)
         return self._outputs(result)
 
     def cleanup(self) -> None:

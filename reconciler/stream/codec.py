@@ -18,6 +18,10 @@ from reconciler.stream.frame import Audio, Bytes, EndOfStream, Error, Frame, Jso
 
 _NO_ARRAY = (0, (), 0.0, b"")
 
+_TO_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_FROM_JSON = json.JSONDecoder().decode
+"""Made once: `json.dumps` and `json.loads` make or look for them at every call."""
+
 
 Encoded = Tuple[int, Any, int, int, Tuple[int, ...], float, bytes]
 """A frame's content, ready to be put into shared memory: kind, payload (an array, or anything like bytes), payload
@@ -57,7 +61,7 @@ def decode(header: wire.Header, payload: Union[bytes, memoryview], metadata: byt
     fields = {
         "seq": header.seq,
         "timestamp_ns": header.timestamp_ns,
-        "metadata": json.loads(metadata) if metadata else {},
+        "metadata": _FROM_JSON(metadata.decode()) if metadata else {},
         "node": node,
         "port": port,
     }
@@ -170,7 +174,7 @@ def _error(frame: Error) -> Encoded:
 
 def _json(value: Any, what: str) -> bytes:
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return _TO_JSON(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         msg = f"{what} can't be written as JSON ({error}): use dict, list, str, finite numbers, bool and None"
         raise FrameInvalid(msg) from error

@@ -34,6 +34,8 @@ class Inbox:
         for index, end in enumerate(self.subscribers):
             end.end = index
         self._turn = 0
+        self.take = self._take_in_turn if len(self.subscribers) > 1 else self.subscribers[0].take
+        """Return the next frame, or None where none waits."""
         self._spin = Spin()
         self._waitset: Optional[iox.WaitSet] = None
         self._guards: List[iox.WaitSetGuard] = []
@@ -42,10 +44,7 @@ class Inbox:
             self._guards = [self._waitset.attach_notification(end.listener) for end in self.subscribers]
         forks.guard(self)
 
-    def take(self) -> Optional[Arrival]:
-        """Return the next frame, or None where none waits."""
-        if self._waitset is None:
-            return self.subscribers[0].take()
+    def _take_in_turn(self) -> Optional[Arrival]:
         count = len(self.subscribers)
         for step in range(count):
             index = (self._turn + step) % count

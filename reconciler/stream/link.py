@@ -17,6 +17,7 @@ from reconciler.contract import header as wire
 from reconciler.stream import opening
 from reconciler.stream.channel import Domain
 from reconciler.stream.errors import Closed, FrameInvalid, NodeFailed, SessionNotReady, TimedOut
+from reconciler.stream.forks import Forks
 from reconciler.stream.frame import EndOfStream, Error, Frame
 from reconciler.stream.inbox import IDLE_LOOK_S, Inbox
 from reconciler.stream.publisher import Publisher
@@ -48,6 +49,7 @@ class Link:
         self._endpoints = paths.endpoints / f"{endpoints.session}.json"
         self._memory = endpoints.memory
         self._pid = os.getpid()
+        self._forks = Forks.count
         self._open = True
         self._ended = False
         self._seq = 0
@@ -168,7 +170,7 @@ class Link:
         if not self._open:
             return
         self._open = False
-        if self._pid != os.getpid():
+        if self._forks != Forks.count:
             return
         self._inbox.wake()
         for publisher in self._publishers:
@@ -264,7 +266,7 @@ class Link:
         return self._open
 
     def _need_open(self) -> None:
-        if self._pid != os.getpid():
+        if self._forks != Forks.count:
             msg = f"session {self.name} was opened by PID {self._pid}, before a fork: open one in each process"
             raise Closed(msg)
         if not self._open:

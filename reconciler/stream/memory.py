@@ -28,10 +28,11 @@ _WINDOWS = 4096
 
 
 class Window(NamedTuple):
-    """A place of one sample: its header, and the beginning of its payload as far as small payloads go."""
+    """A place of one sample: its header, its payload as far as small payloads go, and the address of that."""
 
     header: memoryview
     payload: memoryview
+    address: int
 
 
 class Windows:
@@ -52,7 +53,8 @@ class Windows:
         if window is None:
             if len(self._windows) >= _WINDOWS:
                 self._windows.clear()
-            window = Window(writable(sample.user_header_ptr, SIZE, None), writable(address, COPY_LIMIT_BYTES, None))
+            header = writable(sample.user_header_ptr, SIZE, None)
+            window = Window(header, writable(address, COPY_LIMIT_BYTES, None), address)
             self._windows[address] = window
         return window
 

@@ -6,11 +6,12 @@ block the interpreter.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple, Type, TypeVar
 
 import iceoryx2 as iox
 import numpy as np
@@ -31,6 +32,10 @@ F = TypeVar("F", bound="Frame")
 
 FIRST_SLICE_BLOCKS = 16
 LOAN_PAUSE_S = 0.001
+
+_LOAN: Any = getattr(iox.Publisher, "__loan_slice_uninit", iox.Publisher.loan_slice_uninit)
+_INITIALIZED: Any = getattr(iox.SampleMutUninit, "__assume_init", iox.SampleMutUninit.assume_init)
+"""What iceoryx2's methods do once they have asked `typing` for the element type, which takes as long as the rest."""
 
 
 @dataclass
@@ -63,6 +68,8 @@ class Publisher:
         self._barrier = Barrier()
         self._windows = memory.Windows()
         self._port = channel.port.encode()
+        self._alike: Tuple[Any, ...] = ()
+        self._tail = b""
         self._open = True
         slots = channel.buffer + (channel.subscribers + channels.SPARE_SUBSCRIBERS) * channels.MAX_BORROWED
         services = domain.open(channel)
@@ -107,17 +114,21 @@ class Publisher:
             deadline = None if timeout_s is None else time.monotonic() + timeout_s
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
-            sample = self._loan_of(frame, encoded, metadata) if "_loan" in frame.__dict__ else None
-            if sample is None:
-                sample = self._fill(encoded, metadata, deadline, look)
-            kind, _, payload_bytes, dtype, shape, rate, layout = encoded
+            reserved = self._reserved(frame, encoded, metadata) if "_loan" in frame.__dict__ else None
+            sample = reserved or self._loan(encoded[2] + len(metadata), deadline, look)
+            window = self._windows.at(sample)
+            if reserved is None:
+                _fill(window, encoded, metadata)
+            if encoded[4:] != self._alike:
+                self._alike = encoded[4:]
+                self._tail = wire.encode_tail(*self._alike, self._port)
             cause_input, cause_incarnation, cause_position, cause_nth = cause
-            head = wire.encode(
+            head = wire.encode_head(
                 wire.FORMAT,
-                kind,
-                dtype,
+                encoded[0],
+                encoded[3],
                 0,
-                len(shape),
+                len(encoded[4]),
                 cause_input,
                 self.incarnation,
                 self.sent,
@@ -129,13 +140,10 @@ class Publisher:
                 cause_position,
                 cause_nth,
                 len(metadata),
-                payload_bytes,
-                rate,
-                *wire.sizes(shape),
-                self._port,
-                layout,
+                encoded[2],
             )
-            self._send(sample, head)
+            window.header[:] = head + self._tail
+            self._send(sample)
 
     def ready(self, *, timeout_s: Optional[float] = None, look: Optional[Callable[[], bool]] = None) -> None:
         """Wait until a frame may be sent.
@@ -173,14 +181,16 @@ class Publisher:
             SharedMemoryFull: if it does not fit.
             Backpressure: if too many frames are reserved.
         """
-        codec.dtype_code(dtype)
+        element = np.dtype(dtype)
+        codec.dtype_code(element)
         field = codec.ARRAY_FIELDS.get(kind)
         if field is None:
             msg = (
                 f"{kind.__name__} can't be filled in place: reserve one of {', '.join(map(_name, codec.ARRAY_FIELDS))}"
             )
             raise FrameInvalid(msg)
-        array_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        shape = tuple(shape)
+        array_bytes = math.prod(shape) * element.itemsize
         size_bytes = array_bytes + len(codec.encode_metadata(content.get("metadata", {})))
         with self._lock:
             self._need_open()
@@ -190,10 +200,8 @@ class Publisher:
             msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
             raise Backpressure(msg)
         loan = Loan(self, sample, size_bytes)
-        array = np.empty(tuple(shape), dtype)
-        if array_bytes:
-            block = memory.writable(sample.payload_ptr, array_bytes, loan)
-            array = np.frombuffer(block, dtype).reshape(tuple(shape))
+        block = memory.writable(sample.payload_ptr, array_bytes, loan) if array_bytes else bytearray()
+        array: np.ndarray[Any, Any] = np.ndarray(shape, element, block)
         loan.array = weakref.ref(array)
         frame = kind(**{field: array}, **content)
         object.__setattr__(frame, "_loan", loan)
@@ -244,7 +252,7 @@ class Publisher:
             raise TransportError(msg) from error
         self._notifier.notify()
 
-    def _loan_of(self, frame: Frame, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
+    def _reserved(self, frame: Frame, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
         """Return the memory a frame was filled in, if it was reserved here and can go as it is."""
         loan: Loan = frame.__dict__["_loan"]
         if loan.publisher is not self:
@@ -262,38 +270,12 @@ class Publisher:
         array.flags.writeable = False
         return sample
 
-    def _fill(
-        self,
-        encoded: codec.Encoded,
-        metadata: bytes,
-        deadline: Optional[float],
-        look: Optional[Callable[[], bool]],
-    ) -> iox.SampleMutUninit:
-        payload, payload_bytes, is_array = encoded[1], encoded[2], encoded[3]
-        size_bytes = payload_bytes + len(metadata)
-        if size_bytes > self._room.small_bytes:
-            self._room.ask(size_bytes, self.channel.name)
-        sample = self._try_loan(size_bytes) or self._loan(size_bytes, deadline, look)
-        if size_bytes <= memory.COPY_LIMIT_BYTES:
-            plain = payload.tobytes() if is_array else payload
-            window = self._windows.at(sample).payload
-            window[:payload_bytes] = plain
-            if metadata:
-                window[payload_bytes:size_bytes] = metadata
-            return sample
-        address = sample.payload_ptr
-        if is_array:
-            memory.copy_array_in(address, payload)
-        else:
-            memory.copy_in(address, payload, payload_bytes)
-        if metadata:
-            memory.copy_in(address + payload_bytes, metadata, len(metadata))
-        return sample
-
     def _loan(
         self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
     ) -> iox.SampleMutUninit:
         """Loan memory; where readers hold all of it, wait until one lets go."""
+        if size_bytes > self._room.small_bytes:
+            self._room.ask(size_bytes, self.channel.name)
         while True:
             sample = self._try_loan(size_bytes)
             if sample is not None:
@@ -308,17 +290,17 @@ class Publisher:
 
     def _try_loan(self, size_bytes: int) -> Optional[iox.SampleMutUninit]:
         try:
-            return self._publisher.loan_slice_uninit((size_bytes + wire.BLOCK_BYTES - 1) // wire.BLOCK_BYTES or 1)
+            sample: iox.SampleMutUninit = _LOAN(self._publisher, -(-size_bytes // wire.BLOCK_BYTES) or 1)
         except iox.LoanError as error:
             if "OutOfMemory" in str(error) or "ExceedsMaxLoans" in str(error):
                 return None
             msg = f"iceoryx2 refuses {size_bytes:,} bytes on {self.channel.name}: {error}"
             raise TransportError(msg) from error
+        return sample
 
-    def _send(self, sample: iox.SampleMutUninit, head: bytes) -> None:
-        self._windows.at(sample).header[:] = head
+    def _send(self, sample: iox.SampleMutUninit) -> None:
         try:
-            sample.assume_init().send()
+            _INITIALIZED(sample).send()
         except iox.SendError as error:
             msg = f"iceoryx2 can't send on {self.channel.name}: {error}"
             raise TransportError(msg) from error
@@ -326,6 +308,23 @@ class Publisher:
         self._barrier()
         if self._credit.asleep(self._ends.number_of_listeners):
             self._notifier.notify()
+
+
+def _fill(window: memory.Window, encoded: codec.Encoded, metadata: bytes) -> None:
+    """Copy a frame's payload and metadata into loaned memory."""
+    payload, payload_bytes, is_array = encoded[1], encoded[2], encoded[3]
+    if payload_bytes + len(metadata) <= memory.COPY_LIMIT_BYTES:
+        plain = payload.tobytes() if is_array else payload
+        window.payload[:payload_bytes] = plain
+        if metadata:
+            window.payload[payload_bytes : payload_bytes + len(metadata)] = metadata
+        return
+    if is_array:
+        memory.copy_array_in(window.address, payload)
+    else:
+        memory.copy_in(window.address, payload, payload_bytes)
+    if metadata:
+        memory.copy_in(window.address + payload_bytes, metadata, len(metadata))
 
 
 def _name(kind: type) -> str:

@@ -137,28 +137,29 @@ class Subscriber:
 
     def _is_new(self, header: wire.Header) -> bool:
         """Tell whether a frame is due, and count what is missing before it."""
-        if header.incarnation < self._publisher:
-            return True
-        if header.incarnation > self._publisher:
+        if header.incarnation != self._publisher:
+            if header.incarnation < self._publisher:
+                return True
             self._meet(header)
-        if header.position < self._next:
-            self.doubled += 1
-            return False
-        self.dropped += header.position - self._next
+        if header.position != self._next:
+            if header.position < self._next:
+                self.doubled += 1
+                return False
+            self.dropped += header.position - self._next
         self._next = header.position + 1
-        if header.cause_incarnation and self._is_repeated(header.cause):
+        if header.cause_incarnation and self._is_repeated(header):
             self.doubled += 1
             self.done(header)
             return False
         return True
 
-    def _is_repeated(self, cause: wire.Cause) -> bool:
+    def _is_repeated(self, header: wire.Header) -> bool:
         """Tell whether this was received before, from the same node before it was killed and did its work again."""
-        place = (cause.incarnation, cause.position, cause.nth)
-        last = self._causes.get(cause.input, (0, 0, 0))
-        if last[0] == cause.incarnation and place <= last:
+        place = (header.cause_incarnation, header.cause_position, header.cause_nth)
+        last = self._causes.get(header.cause_input, (0, 0, 0))
+        if last[0] == place[0] and place <= last:
             return True
-        self._causes[cause.input] = place
+        self._causes[header.cause_input] = place
         return False
 
     def _meet(self, header: wire.Header) -> None:
