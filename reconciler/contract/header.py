@@ -174,6 +174,9 @@ class FormatError(ValueError):
     """A header of another format, or no header at all. A retry can't help."""
 
 
+OUT_OF_RANGE = struct.error
+"""What `encode_head` raises for a field that is no number, or too large a one."""
+
 encode_head = _HEAD.pack
 """Return the bytes of a header's fields up to `payload_bytes`, given in the order of `Header`; a tail follows."""
 

@@ -6,6 +6,7 @@ Rule: what can't be carried exactly is refused in the sender, with what to do in
 from __future__ import annotations
 
 import json
+import math
 import sys
 from functools import lru_cache
 from typing import Any, Callable, Dict, Tuple, Type, Union
@@ -42,13 +43,18 @@ def encode(frame: Frame) -> Encoded:
     return encoder(frame)
 
 
-def encode_metadata(metadata: Dict[str, Any]) -> bytes:
+def encode_metadata(metadata: Any) -> bytes:
     """Return metadata as JSON bytes, none for none.
 
     Raises:
-        FrameInvalid: if JSON can't say it.
+        FrameInvalid: if it is no dict, or JSON can't say it.
     """
-    return _json(metadata, "metadata") if metadata else b""
+    if not metadata:
+        return b""
+    if not isinstance(metadata, dict):
+        msg = f"metadata is a dict, got {type(metadata).__name__}"
+        raise FrameInvalid(msg)
+    return _json(metadata, "metadata")
 
 
 def decode(header: wire.Header, payload: Union[bytes, memoryview], metadata: bytes, *, node: str, port: str) -> Frame:
@@ -67,6 +73,11 @@ def decode(header: wire.Header, payload: Union[bytes, memoryview], metadata: byt
     }
     content(fields, header, payload)
     return assemble(kind, fields)
+
+
+def untimely(frame: Frame) -> FrameInvalid:
+    """Return what is wrong with a frame that can be encoded and whose header can't."""
+    return FrameInvalid(f"{type(frame).__name__}'s timestamp_ns is an int of 64 bits, got {frame.timestamp_ns!r}")
 
 
 def is_array(kind: int) -> bool:
@@ -109,6 +120,15 @@ def _array(kind: int, array: np.ndarray[Any, Any], rate: float = 0.0, layout: by
     return (kind, array, array.nbytes, code, array.shape, rate, layout)
 
 
+def _tensor(frame: Tensor) -> Encoded:
+    try:
+        array = np.asarray(frame.array)
+    except ValueError as error:
+        msg = f"Tensor holds an array, got {type(frame.array).__name__} that is none: {error}"
+        raise FrameInvalid(msg) from error
+    return _array(wire.TENSOR, array)
+
+
 def _audio(frame: Audio) -> Encoded:
     samples = np.asarray(frame.samples)
     if samples.dtype.kind != "f" or samples.ndim not in (1, 2):
@@ -117,19 +137,31 @@ def _audio(frame: Audio) -> Encoded:
             "divide int16 by 32768"
         )
         raise FrameInvalid(msg)
-    return _array(wire.AUDIO, samples.astype(np.float32, copy=False), float(frame.rate))
+    return _array(wire.AUDIO, samples.astype(np.float32, copy=False), _rate(frame))
 
 
 def _video(frame: Video) -> Encoded:
     pixels = np.asarray(frame.pixels)
-    layout_fits = frame.layout.isascii() and len(frame.layout) <= wire.MAX_LAYOUT_BYTES
+    layout: Any = frame.layout
+    layout_fits = isinstance(layout, str) and layout.isascii() and len(layout) <= wire.MAX_LAYOUT_BYTES
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or not layout_fits:
         msg = (
             f"Video pixels must be uint8 of shape (height, width[, channels]), got {pixels.dtype} of {pixels.shape}; "
             f"its layout at most {wire.MAX_LAYOUT_BYTES} ASCII characters, got {frame.layout!r}"
         )
         raise FrameInvalid(msg)
-    return _array(wire.VIDEO, pixels, frame.rate, frame.layout.encode())
+    return _array(wire.VIDEO, pixels, _rate(frame), frame.layout.encode())
+
+
+def _rate(frame: Union[Audio, Video]) -> float:
+    try:
+        rate = float(frame.rate)
+    except (TypeError, ValueError):
+        rate = -1.0
+    if not 0 <= rate < math.inf:
+        msg = f"{type(frame).__name__}'s rate is a number of 0 or more, got {frame.rate!r}"
+        raise FrameInvalid(msg)
+    return rate
 
 
 def _text(frame: Text) -> Encoded:
@@ -229,7 +261,7 @@ _ENCODERS: Dict[Type[Frame], Callable[[Any], Encoded]] = {
     Video: _video,
     Text: _text,
     Json: _json_frame,
-    Tensor: lambda frame: _array(wire.TENSOR, np.asarray(frame.array)),
+    Tensor: _tensor,
     Bytes: _bytes,
     EndOfStream: lambda _: (wire.END, b"", 0, *_NO_ARRAY),
     Error: _error,

@@ -123,25 +123,28 @@ class Publisher:
                 self._alike = encoded[4:]
                 self._tail = wire.encode_tail(*self._alike, self._port)
             cause_input, cause_incarnation, cause_position, cause_nth = cause
-            head = wire.encode_head(
-                wire.FORMAT,
-                encoded[0],
-                encoded[3],
-                0,
-                len(encoded[4]),
-                cause_input,
-                self.incarnation,
-                self.sent,
-                epoch,
-                seq,
-                frame.timestamp_ns,
-                time.monotonic_ns(),
-                cause_incarnation,
-                cause_position,
-                cause_nth,
-                len(metadata),
-                encoded[2],
-            )
+            try:
+                head = wire.encode_head(
+                    wire.FORMAT,
+                    encoded[0],
+                    encoded[3],
+                    0,
+                    len(encoded[4]),
+                    cause_input,
+                    self.incarnation,
+                    self.sent,
+                    epoch,
+                    seq,
+                    frame.timestamp_ns,
+                    time.monotonic_ns(),
+                    cause_incarnation,
+                    cause_position,
+                    cause_nth,
+                    len(metadata),
+                    encoded[2],
+                )
+            except wire.OUT_OF_RANGE as error:
+                raise codec.untimely(frame) from error
             window.header[:] = head + self._tail
             self._send(sample)
 

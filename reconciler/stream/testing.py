@@ -58,7 +58,10 @@ def _carried(frame: Frame, *, seq: int, node: str, port: str) -> Frame:
     kind, payload, payload_bytes, dtype, shape, rate, layout = codec.encode(frame)
     metadata = codec.encode_metadata(frame.metadata)
     common = (0, seq, 0, seq, frame.timestamp_ns, 0, *wire.NO_CAUSE[1:])
-    head = wire.encode_head(wire.FORMAT, kind, dtype, 0, len(shape), 0, *common, len(metadata), payload_bytes)
+    try:
+        head = wire.encode_head(wire.FORMAT, kind, dtype, 0, len(shape), 0, *common, len(metadata), payload_bytes)
+    except wire.OUT_OF_RANGE as error:
+        raise codec.untimely(frame) from error
     raw = head + wire.encode_tail(shape, rate, layout, b"")
     plain = np.ascontiguousarray(payload).tobytes() if isinstance(payload, np.ndarray) else bytes(payload)
     return codec.decode(wire.decode(raw), plain, metadata, node=node, port=port)

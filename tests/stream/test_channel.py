@@ -22,6 +22,7 @@ from reconciler.stream import (
     Error,
     FrameInvalid,
     Json,
+    SharedMemoryFull,
     Tensor,
     Text,
     TransportError,
@@ -99,6 +100,14 @@ def test_arrays_of_every_element_type_and_shape(instance: Instance, dtype: str) 
         (Tensor(np.array(["a"])), "convert to one of"),
         (Tensor(np.zeros((1,) * 9)), "9 dimensions"),
         (Bytes("x"), "Bytes holds bytes"),  # type: ignore[arg-type]
+        (Tensor([[1], [2, 3]]), "Tensor holds an array, got list that is none"),  # type: ignore[arg-type]
+        (Text("x", metadata=[1]), "metadata is a dict, got list"),  # type: ignore[arg-type]
+        (Text("x", timestamp_ns=1.5), r"timestamp_ns is an int of 64 bits, got 1\.5"),  # type: ignore[arg-type]
+        (Text("x", timestamp_ns=2**63), "timestamp_ns is an int of 64 bits, got 9223372036854775808"),
+        (Audio(np.zeros(4, np.float32), float("nan")), "Audio's rate is a number of 0 or more, got nan"),  # type: ignore[arg-type]
+        (Audio(np.zeros(4, np.float32), None), "Audio's rate is a number of 0 or more, got None"),  # type: ignore[arg-type]
+        (Video(np.zeros((2, 2), np.uint8), rate=float("inf")), "Video's rate is a number of 0 or more, got inf"),
+        (Video(np.zeros((2, 2), np.uint8), None), "layout at most 15 ASCII characters, got None"),  # type: ignore[arg-type]
     ],
 )
 def test_what_can_not_be_carried_is_refused_and_nothing_is_sent(instance: Instance, frame: Frame, says: str) -> None:
@@ -109,6 +118,23 @@ def test_what_can_not_be_carried_is_refused_and_nothing_is_sent(instance: Instan
         channel.send(Text("next"))
         (received,) = drain(reader)
         assert received.seq == 0
+
+
+def test_what_is_larger_than_shared_memory_is_refused_and_the_next_frame_goes(instance: Instance) -> None:
+    """The array has a size only, and no memory."""
+    endless = np.broadcast_to(np.zeros(1, np.float32), (1 << 44,))
+    with ends(instance, CHANNEL) as channel:
+        reader = channel.read("a")
+        for frame in (Tensor(endless), Audio(endless, rate=8_000)):
+            with pytest.raises(
+                SharedMemoryFull, match=r"s_a_input: a payload of 70,368,744,177,664 bytes needs .* free"
+            ):
+                channel.send(frame)
+        with pytest.raises(SharedMemoryFull, match="send smaller frames"):
+            channel.sender.reserve(Tensor, (1 << 44,))
+        channel.send(Text("next"))
+        (received,) = drain(reader)
+        assert (received.seq, reader.dropped) == (0, 0)
 
 
 def test_a_large_array_is_a_read_only_view_that_keeps_its_memory(instance: Instance) -> None:

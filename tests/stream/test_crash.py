@@ -168,18 +168,23 @@ def test_a_fork_of_a_client_says_what_it_is(instance: Instance) -> None:
     instance.await_ready("one", "voice")
     instance.publish(ends_)
     code = (
-        "import os; from reconciler.stream import Session, Text, Closed\n"
+        "import os; from reconciler.stream import Session, Tensor, Text, Closed\n"
         "session = Session.open('voice')\n"
+        "calls = (lambda: session.send(Text('x')), lambda: session.receive(10), lambda: session.end(),\n"
+        "         lambda: session.reserve(Tensor, (2,)), lambda: list(session))\n"
         "child = os.fork()\n"
         "if child == 0:\n"
-        "    try: session.send(Text('x'))\n"
-        "    except Closed as error: print(error, flush=True)\n"
+        "    for call in calls:\n"
+        "        try: call()\n"
+        "        except Closed as error: print(error, flush=True)\n"
+        "    session.close()\n"
         "    os._exit(0)\n"
         "os.waitpid(child, 0)\n"
         "session.send(Text('parent')); print(session.receive(10).text, flush=True); session.close()\n"
     )
     program = instance.start_program([sys.executable, "-c", code], instance.environ)
     out, _ = program.communicate(timeout=PATIENCE_S)
-    first, second = out.splitlines()
-    assert "before a fork: open one in each process" in first
-    assert second == "parent"
+    *refused, last = out.splitlines()
+    assert len(refused) == 5
+    assert all("before a fork: open one in each process" in line for line in refused)
+    assert last == "parent"

@@ -238,9 +238,12 @@ def test_errors_can_be_received_as_frames(instance: Instance) -> None:
     with connect(instance, raise_errors=False) as session:
         session.send(Tensor(np.zeros(2)))
         session.send(Text("rubbish"))
+        session.send(Text("after"))
         session.end()
-        _, error = session
+        _, error, after = session
     assert isinstance(error, Error)
+    assert isinstance(after, Text)
+    assert "process gave back a int: return a frame" in error.message
     assert (error.failed, error.exception, error.frame_seq, error.node) == ("one", "FrameInvalid", 1, "two")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.stream import Closed, Session, Text, TimedOut
+from reconciler.stream import Closed, Session, Tensor, Text, TimedOut
 from tests.stream.test_crash import connect
 from tests.support.instance import PATIENCE_S, chain
 
@@ -154,6 +154,33 @@ def test_closing_ends_a_call_in_another_thread(instance: Instance) -> None:
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert "open a new one" in str(raised[0])
+
+
+def test_a_closed_session_says_so_whatever_is_called(instance: Instance) -> None:
+    stand(instance)
+    session = connect(instance)
+    session.end()
+    session.end()
+    with pytest.raises(Closed, match=r"nothing can be sent after end\(\): open a new session"):
+        session.send(Text("late"))
+    assert session.receive(PATIENCE_S) is None
+    assert session.receive(PATIENCE_S) is None, "the end stays the end"
+    session.close()
+    session.close()
+    calls = (
+        lambda: session.send(Text("late")),
+        lambda: session.reserve(Tensor, (2,)),
+        lambda: session.receive(PATIENCE_S),
+        lambda: next(iter(session)),
+        lambda: asyncio.run(session.receive_async(PATIENCE_S)),
+        session.connect,
+    )
+    for call in calls:
+        with pytest.raises(Closed, match="open a new"):
+            call()
+    with connect(instance) as again:
+        again.send(Text("next"))
+        assert again.receive(PATIENCE_S).text == "next"  # type: ignore[union-attr]
 
 
 FORKED = """\

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from reconciler.node import Audio, EndOfStream, Json, Node, Tensor, Text
 from reconciler.stream import FrameInvalid
+from reconciler.stream.calls import Output
 from reconciler.stream.testing import run
 
 sys.path.insert(0, str(Path(__file__).parent / "nodes"))
@@ -43,9 +45,46 @@ def test_received_arrays_are_read_only() -> None:
         run(Write, [Tensor(np.zeros(3))])
 
 
-def test_rubbish_is_named() -> None:
-    with pytest.raises(FrameInvalid, match="gave back a int"):
-        run(plain.Fragile, [Text("rubbish")])
+@pytest.mark.parametrize(
+    ("rubbish", "says"),
+    [
+        (42, "process gave back a int: return a frame, None, or yield frames"),
+        ("words", "gave back a str"),
+        ({"text": "words"}, "gave back a dict"),
+        (Text, "gave back a type"),
+        ([Text("good"), b"bad"], "gave back a bytes"),
+        ((None, object()), "gave back a object"),
+        (Output("port", "words"), "gave back a str"),  # type: ignore[arg-type]
+        (Tensor(np.array([object()])), "arrays of object can't be sent"),
+        (Text("x", timestamp_ns=0.5), "timestamp_ns is an int of 64 bits"),  # type: ignore[arg-type]
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else type(value).__name__,
+)
+def test_rubbish_is_named_however_it_is_given_back(rubbish: Any, says: str) -> None:
+    pieces = rubbish if type(rubbish) in {list, tuple} else (rubbish,)
+
+    class Plain(Node):
+        def process(self, _: object) -> Any:
+            return rubbish
+
+    class Later(Node):
+        def process(self, _: object) -> Any:
+            yield Text("good")
+            yield from pieces
+
+    class Awaited(Node):
+        async def process(self, _: object) -> Any:
+            return rubbish
+
+    class AwaitedLater(Node):
+        async def process(self, _: object) -> Any:
+            yield Text("good")
+            for each in pieces:
+                yield each
+
+    for kind in (Plain, Later, Awaited, AwaitedLater):
+        with pytest.raises(FrameInvalid, match=says):
+            run(kind, [Text("x")])
 
 
 def test_metadata_come_back_as_json_gives_them() -> None:
