@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _stream_commands(commands)
     _exec_command(commands)
     _command(commands, "doctor", "say what of this machine would keep pipelines from running")
-    images = _command(commands, "images", "list, build or prune environment images")
+    images = _command(commands, "images", "list, build, lock or prune environment images")
     images.add_argument("verb", choices=("ls", "build", "lock", "standard", "prune"))
     images.add_argument("version", nargs="*", help="with standard: Python versions (all)")
     image_cache.add_options(images)
@@ -85,7 +85,7 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     stream.add_argument("pipeline")
     stream.add_argument("--input", metavar="F", default="-", help="WAV, text or JSON lines; - is stdin (default)")
     stream.add_argument("--output", metavar="F", help="a .wav takes the sound, another file all as JSON lines")
-    stream.add_argument("--session", help="attach to this session of the manifests")
+    stream.add_argument("--session", metavar="NAME", help="attach to this session of the manifests")
     stream.add_argument("--realtime", action="store_true", help="send audio at the pace it was recorded")
     stream.add_argument("--frame-ms", type=_positive, default=20.0, metavar="MS", help="length of an audio frame (20)")
     stream.add_argument(
@@ -123,7 +123,7 @@ def _common(
         group.add_argument(*names, default=argparse.SUPPRESS if again else default, **rest)  # type: ignore[arg-type]
 
     manifests = os.environ.get(env.MANIFESTS)
-    add(*flags, type=Path, default=Path(manifests) if manifests else None, metavar="DIR")
+    add(*flags, type=Path, default=Path(manifests) if manifests else None, metavar="DIR", help="where manifests lie")
     add("--instance", default=None, metavar="NAME", help="whose world it is (default)")
     add("--state-dir", default=None, metavar="DIR", help="what survives a reboot")
     add("--runtime-dir", default=None, metavar="DIR", help="what does not")

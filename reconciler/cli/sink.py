@@ -41,6 +41,11 @@ class Sink:
         if self._file is not None and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
             self._file.truncate(0)
 
+    @property
+    def missed(self) -> str:
+        """What is to be said of a WAV file into which no sound came."""
+        return f"no sound came back, so {self._name} is empty" if self._is_wav and self._recording is None else ""
+
     def take(self, frame: Frame) -> None:
         """Write one frame.
 

@@ -78,7 +78,11 @@ def _stream(session: Session, source: IO[bytes], sink: Sink, options: Namespace)
         more = f" (and {len(errors) - 1} errors after it)" if len(errors) > 1 else ""
         first = errors[0]
         return _broken(f"node {first.failed}: {first.exception} on frame {first.frame_seq}: {first.message}{more}")
-    return codes.DONE if feeder.error is None else _broken(str(feeder.error))
+    if feeder.error is not None:
+        return _broken(str(feeder.error))
+    if sink.missed:
+        print(f"reconcile: {sink.missed}", file=sys.stderr)
+    return codes.DONE
 
 
 def _next(session: Session, feeder: Feeder, timeout_s: float) -> Frame | None:

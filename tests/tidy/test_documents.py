@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from pathlib import Path
 
@@ -24,6 +25,7 @@ IDS = [
 
 DOCUMENTS = [path for path in files(".md") if path.name != "CHANGELOG.md"]
 CITED_TEST = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`")
+ANCHOR = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
@@ -73,6 +75,20 @@ def functions(path: Path) -> set[str]:
 def test_links_lead_somewhere(path: Path) -> None:
     missing = [link for link in LINK.findall(text(path)) if not (ROOT / path.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_links_into_a_page_lead_to_a_heading(path: Path) -> None:
+    found = [
+        (Path(os.path.normpath(path.parent / page)) if page else path, to) for page, to in ANCHOR.findall(text(path))
+    ]
+    assert [(str(page), to) for page, to in found if to not in headings(page)] == []
+
+
+def headings(path: Path) -> set[str]:
+    """Return the headings of a page as links name them: small letters, hyphens for spaces, no other signs."""
+    found = re.findall(r"^#+ (.*)$", text(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 def test_citations_are_found() -> None:

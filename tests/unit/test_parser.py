@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli.parser import parser
+from tests.support.tree import files, text
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 
@@ -23,6 +26,25 @@ def test_every_command_stands_on_the_page_and_has_a_module() -> None:
         assert f"`reconcile {name}" in page, name
         module = command.get_default("module")
         assert (PAGE.parents[1] / "reconciler" / "cli" / f"{module}.py").exists()
+
+
+def test_every_option_stands_on_the_page() -> None:
+    page = PAGE.read_text()
+    parsers = {"": parser(), **_commands()}
+    named = {(name, option) for name, made in parsers.items() for a in made._actions for option in a.option_strings}
+    written = {(name, option) for name, option in named if re.search(rf"`[^`]*{option}\b", page)}
+    assert {(name, option) for name, option in named - written if option not in {"-h", "--help", "--version"}} == set()
+
+
+EXAMPLE = re.compile(r"^    (?:[^#\n]*[|&] )?reconcile ([^#&|\n]+)", re.MULTILINE)
+"""What is written to be typed, in a block of its own."""
+
+
+def test_every_example_in_a_document_can_be_typed() -> None:
+    found = [shlex.split(match[1]) for path in files(".md") for match in EXAMPLE.finditer(text(path))]
+    assert len(found) > 15
+    for words in found:
+        assert parser().parse_args(words), words
 
 
 def test_options_work_before_and_after_the_command() -> None:

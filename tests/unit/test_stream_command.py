@@ -100,6 +100,19 @@ def test_a_wav_comes_back_as_it_was(tmp_path: Path, serve: Callable[[Any], Any])
     assert target.read_bytes() == (tmp_path / "in.wav").read_bytes()
 
 
+def test_a_recording_of_nothing_is_said(
+    tmp_path: Path, serve: Callable[[Any], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve(Echo())
+    target = tmp_path / "out.wav"
+    target.write_text("an earlier one, which would be taken for this")
+    assert main(["stream", "voice", "--input", lines(tmp_path, "a"), "--output", str(target)]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("\n") == 1
+    assert said.err == f"reconcile: no sound came back, so {target} is empty\n"
+    assert target.stat().st_size == 0
+
+
 def test_an_error_among_what_comes_back_is_said_and_is_exit_code_1(
     tmp_path: Path, serve: Callable[[Any], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
