@@ -70,6 +70,9 @@ class Output:
     nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """`container` or `process`, then the node, by the instance's name."""
     seen: dict[str, int] = field(default_factory=dict)
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody reads any more what is printed, or it can't be."""
+    error: OSError | None = None
 
     @cached_property
     def engine(self) -> EnginePort:
@@ -125,22 +128,33 @@ class Output:
         return sorted(found, key=lambda line: line.at_ns)
 
     def follow(self) -> None:
-        """Print what comes, until interrupted or until the pipeline has gone."""
+        """Print what comes, until interrupted or until the pipeline has gone.
+
+        Raises:
+            OSError: if it can't be printed.
+        """
         stop = threading.Event()
         followers = logs.Followers(self, self.say, seen=self.seen)
         threading.Thread(target=followers.run, args=(stop,), daemon=True, name="follow").start()
         try:
             while self._still_there():
-                time.sleep(LOOK_S)
+                if self.left.wait(LOOK_S) and self.error is not None:
+                    raise self.error
         finally:
             stop.set()
         print(f"reconcile: {self.options.pipeline} is gone", file=sys.stderr)
 
     def say(self, *, at_s: float, instance: str, owners: tuple[str, ...], stream: str, text: str) -> None:
-        """Print a line."""
+        """Print a line; where it can't be, whoever waits in `follow` raises that."""
         del stream
         node = owners[0] if owners else self.nodes[instance][1]
-        print(f"{stamp(at_s)} {node} {instance}: {text}", flush=self.options.follow)
+        try:
+            print(f"{stamp(at_s)} {node} {instance}: {text}", flush=self.options.follow)
+        except OSError as error:
+            if threading.current_thread() is threading.main_thread():
+                raise
+            self.error = error
+            self.left.set()
 
     def _still_there(self) -> bool:
         try:

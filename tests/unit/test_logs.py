@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
 import threading
+from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
+from reconciler.cli.logs import Output
+from reconciler.contract.paths import resolve
+from reconciler.controller import logs
 from reconciler.controller.logs import Followers, _lines, read_file
 from reconciler.node import bounded
 from reconciler.node.stamps import Stamped
@@ -136,7 +141,8 @@ class Source:
         return {"rc-x-1": ("process", "voice/words")}
 
 
-def test_followed_from_where_a_reader_has_got_to(tmp_path: Path) -> None:
+def test_followed_from_where_a_reader_has_got_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "LOOK_S", 0.01)
     path = tmp_path / "log"
     path.write_text("read already\n")
     said: list[tuple[str, tuple[str, ...]]] = []
@@ -160,3 +166,24 @@ def test_followed_from_where_a_reader_has_got_to(tmp_path: Path) -> None:
         stop.set()
         thread.join()
     assert said == [("between", ("voice/words",)), ("after", ("voice/words",))]
+
+
+def test_following_ends_when_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `| head -1`; the lines are printed by another thread than the one that waits."""
+
+    class Left(io.StringIO):
+        def write(self, text: str) -> int:
+            del text
+            raise BrokenPipeError
+
+    paths = resolve(state_dir=str(tmp_path), runtime_dir="/none")
+    output = Output(paths, Namespace(pipeline="voice", follow=True))
+    output.nodes["rc-x-1"] = ("process", "voice/words")
+    monkeypatch.setattr(output, "_still_there", lambda: True)
+    monkeypatch.setattr(logs, "LOOK_S", 0.01)
+    monkeypatch.setattr(sys, "stdout", Left())
+    output.log_file("rc-x-1").parent.mkdir(parents=True)
+    output.log_file("rc-x-1").write_text("one\n")
+    output.seen[str(output.log_file("rc-x-1"))] = 0
+    with pytest.raises(BrokenPipeError):
+        output.follow()
