@@ -13,6 +13,7 @@ import ctypes
 import os
 import select
 import struct
+import threading
 from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ class Watch:
             if source >= 0:
                 os.close(source)
         self._wake_out = self._wake_in = self._events = -1
+
+    def close_soon(self) -> None:
+        """Stop watching, and don't wait for it: the kernel takes some 10 ms until it has let go of the directories."""
+        threading.Thread(target=self.close, daemon=True).start()
 
     def _arm(self) -> bool:
         """Watch the directories that now have the names; the kernel knows those that it watches already."""

@@ -115,7 +115,7 @@ def _await(paths: Paths, session: str, pipeline: str, timeout_s: float) -> Endpo
                 raise SessionNotReady(_complaint(paths, session, endpoints, timeout_s))
             watch.wait(left_s)
     finally:
-        watch.close()
+        watch.close_soon()
 
 
 def _complaint(paths: Paths, session: str, endpoints: Optional[Endpoints], timeout_s: float) -> str:
