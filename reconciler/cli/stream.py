@@ -35,6 +35,8 @@ def run(options: Namespace) -> int:
     with _told_to_end(), ExitStack() as unread:
         source = unread.enter_context(opened(options.input))
         sink = Sink(options.output, apart_from=source)
+        if source.isatty():
+            print("reconcile: every line typed here is sent; Ctrl-D ends the stream", file=sys.stderr)
         try:
             with closing(sink), _open(options) as session:
                 unread.pop_all()  # closed by the thread that reads it: nobody else could while it waits there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
 import sys
@@ -98,6 +99,20 @@ def test_a_wav_comes_back_as_it_was(tmp_path: Path, serve: Callable[[Any], Any])
     source, target = sound(tmp_path), tmp_path / "out.wav"
     assert main(["stream", "voice", "--input", source, "--output", str(target)]) == 0
     assert target.read_bytes() == (tmp_path / "in.wav").read_bytes()
+
+
+def test_who_sits_at_a_terminal_is_told_how_it_ends(
+    serve: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = serve(Echo())
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, b"hello\n\x04")
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main(["stream", "voice"]) == 0
+    os.close(keyboard)
+    assert session.sent == [Text("hello")]
+    assert capsys.readouterr().err == "reconcile: every line typed here is sent; Ctrl-D ends the stream\n"
 
 
 def test_a_recording_of_nothing_is_said(
