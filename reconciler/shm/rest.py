@@ -1,17 +1,21 @@
 """What iceoryx2's own files say while all is well, so that a look at rest need not import it.
 
 Rule: only what can be told for sure is told: every node's lock is held, and every service is open somewhere. Whatever
-is dead, half made, left over or not as version 0.10 lays it out is for iceoryx2 itself to judge. Nothing is opened
-but services: closing a file would let go of the locks that this very process may hold on it.
+is dead, half made, left over or not as version 0.10 lays it out is for iceoryx2 itself to judge. No lock's file that
+may be this very process's own is opened: closing it would let go of the lock. Of those the kernel's list is read, which
+makes it wait until all processors have let go of what they read (some 15 ms), and hides what other containers hold.
 
-Source: iceoryx2 0.10, `iceoryx2-bb/posix/src/process_state.rs` (a node lives while `*.node_monitor` is write-locked)
-and `iceoryx2/src/node/mod.rs` (a node has a `*.service_tag` for each service that it has open).
+Source: iceoryx2 0.10, `iceoryx2-bb/posix/src/process_state.rs` (a node lives while `*.node_monitor` is write-locked),
+`iceoryx2-bb/posix/src/unique_system_id.rs` (a node's id holds the process's) and `iceoryx2/src/node/mod.rs` (a node has
+a `*.service_tag` for each service that it has open). Linux, `fs/locks.c`: `locks_start` takes `file_rwsem` for writing.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import struct
 from typing import TYPE_CHECKING
 
 from reconciler.model.observed import ShmNode, ShmService
@@ -24,6 +28,13 @@ MONITOR = ".node_monitor"
 PARTS = (MONITOR, f"{MONITOR}_context", f"{MONITOR}_owner_lock")
 TAG = ".service_tag"
 SERVICE = ".service"
+
+PID_BITS = 64
+PID_MASK = (1 << 32) - 1
+"""Where the process's number stands in a node's id."""
+
+_FLOCK = "hhqqi"
+_WHOLE = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 _NODE_NAME = re.compile(r'^name = "([^"\\]*)"$', re.MULTILINE)
 _SERVICE = re.compile(
@@ -60,8 +71,8 @@ class AtRest:
 
     def _living(self) -> list[str]:
         """Return the ids of the nodes, all of which live."""
-        locked = _write_locked()
         ids: list[str] = []
+        maybe_ours: list[str] = []
         seen: dict[str, int] = {}
         with os.scandir(self._nodes) as listing:
             for entry in listing:
@@ -72,8 +83,13 @@ class AtRest:
                 if dot + part not in PARTS:
                     raise _DoubtError
                 seen[name] = seen.get(name, 0) + 1
-                if dot + part == MONITOR and _key(entry.stat()) not in locked:
-                    raise _DoubtError
+                if dot + part == MONITOR:
+                    if _may_be_ours(name):
+                        maybe_ours.append(entry.path)
+                    elif not _is_locked(entry.path):
+                        raise _DoubtError
+        if maybe_ours and not {_key(os.stat(path)) for path in maybe_ours} <= _write_locked():
+            raise _DoubtError
         if sorted(seen) != sorted(ids) or set(seen.values()) - {len(PARTS)}:
             raise _DoubtError
         self._names = {found: self._names.get(found) or self._name(found) for found in ids}
@@ -120,6 +136,22 @@ class AtRest:
 
 class _DoubtError(Exception):
     """The files do not say for sure."""
+
+
+def _may_be_ours(node: str) -> bool:
+    """Whether a node was made by this process, or by one of the same number in a container."""
+    return (int(node) >> PID_BITS) & PID_MASK == os.getpid()
+
+
+def _is_locked(path: str) -> bool:
+    """Whether another process has locked a file for writing. Source: fcntl_locking(2)."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = fcntl.fcntl(file, fcntl.F_GETLK, _WHOLE)
+    finally:
+        os.close(file)
+    kind: int = struct.unpack(_FLOCK, found)[0]
+    return kind == fcntl.F_WRLCK
 
 
 def _write_locked() -> frozenset[tuple[int, int, int]]:

@@ -51,8 +51,12 @@ def place() -> Iterator[tuple[str, str]]:
 
 
 def _program(place: tuple[str, str], name: str) -> subprocess.Popen[str]:
+    return _started(PROGRAM, place, name)
+
+
+def _started(code: str, place: tuple[str, str], name: str) -> subprocess.Popen[str]:
     program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *place, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *place, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert program.stdout
     assert program.stdout.readline() == "up\n"
@@ -108,6 +112,8 @@ def test_whatever_is_in_doubt_is_for_iceoryx2_to_judge(place: tuple[str, str], m
     rest = AtRest(*place)
     assert rest.look() is not None
     with monkeypatch.context() as patched:
+        patched.setattr("os.getpid", lambda: living.pid)  # so that its file may be ours, and is not opened
+        assert rest.look() is not None
         patched.setattr("reconciler.shm.rest.LOCKS", "/dev/null")  # as where the locks of others can't be seen
         assert rest.look() is None
     for left in (Path(place[0], "nodes", "strange"), Path(place[0], "services", f"{place[1]}left.service")):
@@ -124,3 +130,14 @@ def test_whatever_is_in_doubt_is_for_iceoryx2_to_judge(place: tuple[str, str], m
     assert seen is not None
     assert [node.name for node in seen[0]] == ["rc-living"]
     living.communicate("", timeout=30)
+
+
+def test_a_look_lets_go_of_no_lock_of_this_process(place: tuple[str, str]) -> None:
+    look = "import sys; from reconciler.shm import Shm; print([node.dead for node in Shm(*sys.argv[1:]).look()[0]])"
+    code = PROGRAM.replace(
+        'print("up"', 'from reconciler.shm.rest import AtRest; assert AtRest(*sys.argv[1:3]).look(); print("up"'
+    )
+    program = _started(code, place, "rc-looks")
+    said = subprocess.run([sys.executable, "-c", look, *place], capture_output=True, text=True, check=True)
+    assert said.stdout == "[False]\n"
+    program.communicate("", timeout=30)
