@@ -22,7 +22,7 @@ from reconciler.model.errors import EngineError, NameTakenError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from reconciler.engine.port import Autopsy
+    from reconciler.engine.port import Autopsy, Listing
     from reconciler.engine.recipe import Recipe
     from reconciler.model.instance import ContainerSpec
     from reconciler.model.manifest import Limits
@@ -78,6 +78,12 @@ class Engine:
         with self._read("list images"):
             listed = self._client.images()
         return containers.images(containers.image(raw) for raw in listed)
+
+    @contextmanager
+    def listing(self, instance: str) -> Iterator[Listing]:
+        """Return both lists, one after the other."""
+        found = (self.list_containers(instance), self.list_images())
+        yield lambda: found
 
     def autopsy(self, container: str) -> Autopsy:
         """Return what is known of a container that ended, in one call."""

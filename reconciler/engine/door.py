@@ -6,6 +6,7 @@ Rule: docker-py is imported with the first call that needs it, so a pass that fi
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract import labels
@@ -13,8 +14,12 @@ from reconciler.engine import containers
 from reconciler.engine.calls import Calls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
     from reconciler.engine.client import Engine
-    from reconciler.engine.wire import Wire
+    from reconciler.engine.port import Listing
+    from reconciler.engine.wire import Listed, Wire
     from reconciler.model.observed import Container, Image
 
 
@@ -30,17 +35,19 @@ class Door:
 
     def list_containers(self, instance: str) -> tuple[Container, ...]:
         """Return the containers that carry an instance's label, by name, in one call and without inspects."""
-        what = "list containers"
-        self.calls.read(what)
-        wanted = {"label": [f"{labels.INSTANCE}={instance}"]}
-        listed = self._wire.list("containers", what, all=1, filters=wanted)
-        return containers.ours(containers.container(raw) for raw in listed)
+        with self._containers(instance) as answer:
+            return _containers(answer())
 
     def list_images(self) -> tuple[Image, ...]:
         """Return environment images and tagged images, in one call."""
-        what = "list images"
-        self.calls.read(what)
-        return containers.images(containers.image(raw) for raw in self._wire.list("images", what, all=0))
+        with self._images() as answer:
+            return _images(answer())
+
+    @contextmanager
+    def listing(self, instance: str) -> Iterator[Listing]:
+        """Ask for containers and images at once; the engine makes the lists while the caller looks elsewhere."""
+        with self._containers(instance) as found, self._images() as images:
+            yield lambda: (_containers(found()), _images(images()))
 
     def end_builds(self) -> None:
         """Cut off the builds under way; there are none before docker-py is there."""
@@ -58,6 +65,16 @@ class Door:
             raise AttributeError(name)
         return getattr(self._whole(), name)
 
+    def _containers(self, instance: str) -> AbstractContextManager[Callable[[], Listed]]:
+        what = "list containers"
+        self.calls.read(what)
+        return self._wire.asked("containers", what, all=1, filters={"label": [f"{labels.INSTANCE}={instance}"]})
+
+    def _images(self) -> AbstractContextManager[Callable[[], Listed]]:
+        what = "list images"
+        self.calls.read(what)
+        return self._wire.asked("images", what, all=0)
+
     def _whole(self) -> Engine:
         from reconciler.engine.client import Engine  # noqa: PLC0415 - see the module's rule
 
@@ -65,3 +82,11 @@ class Door:
             if self._engine is None:
                 self._engine = Engine.connect(timeout_s=self._timeout_s, calls=self.calls)
             return self._engine
+
+
+def _containers(raw: Listed) -> tuple[Container, ...]:
+    return containers.ours(map(containers.container, raw))
+
+
+def _images(raw: Listed) -> tuple[Image, ...]:
+    return containers.images(map(containers.image, raw))

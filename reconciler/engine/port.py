@@ -8,12 +8,15 @@ from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from reconciler.engine.calls import Calls
     from reconciler.engine.recipe import Recipe
     from reconciler.model.instance import ContainerSpec
     from reconciler.model.manifest import Limits
     from reconciler.model.observed import Container, Image
+
+    Listing = Callable[[], tuple[tuple[Container, ...], tuple[Image, ...]]]
 
 Stream = Literal["stdout", "stderr"]
 
@@ -48,6 +51,9 @@ class EnginePort(Protocol):
 
     def list_images(self) -> tuple[Image, ...]:
         """Return environment images and tagged images, in one call."""
+
+    def listing(self, instance: str) -> AbstractContextManager[Listing]:
+        """Ask for both lists, and hand out what waits for them: meanwhile the caller can look elsewhere."""
 
     def autopsy(self, container: str) -> Autopsy:
         """Return what is known of a container that ended, in one call."""

@@ -9,10 +9,16 @@ from __future__ import annotations
 import json
 import os
 import socket
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from reconciler.model.errors import EngineError, EngineUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Listed = list[dict[str, Any]]
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 SCHEME = "unix://"
@@ -50,19 +56,31 @@ class Wire:
         Raises:
             EngineUnavailableError: if it does not answer.
         """
-        headers, _ = self._ask("/_ping", "tell its version")
+        with self._connection() as connection:
+            with _or_unavailable():
+                _send(connection, "/_ping")
+            headers, _ = _received(connection, "tell its version")
         version = headers.get("api-version", "")
         self._version = f"/v{version}" if version else ""
 
-    def list(self, kind: str, what: str, **query: object) -> list[dict[str, Any]]:
-        """Return the engine's list of a kind. `what` says what is tried, as in "list containers".
+    @contextmanager
+    def asked(self, kind: str, what: str, **query: object) -> Iterator[Callable[[], Listed]]:
+        """Ask for the engine's list of a kind, and hand out what waits for it: meanwhile the engine works on it.
+
+        `what` says what is tried, as in "list containers".
 
         Raises:
             EngineUnavailableError: if it does not answer, or not whole.
             EngineError: if it refuses.
         """
         words = "&".join(f"{key}={quote(json.dumps(value))}" for key, value in query.items())
-        _, body = self._ask(f"{self._version}/{kind}/json?{words}", what)
+        with self._connection() as connection:
+            with _or_unavailable():
+                _send(connection, f"{self._version}/{kind}/json?{words}")
+            yield lambda: self._listed(connection, what)
+
+    def _listed(self, connection: socket.socket, what: str) -> Listed:
+        _, body = _received(connection, what)
         try:
             listed = json.loads(body)
         except ValueError as error:
@@ -71,31 +89,47 @@ class Wire:
             raise EngineError(f"the engine can't {what}: it answered with no list")
         return listed
 
-    def _ask(self, target: str, what: str) -> tuple[dict[str, str], bytes]:
-        try:
-            head, _, body = self._exchange(target).partition(b"\r\n\r\n")
-            status, headers = _head(head.decode("latin-1"))
-            if len(body) != int(headers.get("content-length", len(body))):
-                raise ConnectionResetError(0, "it answered with a part only")
-        except (OSError, ValueError, IndexError) as error:
-            raise unavailable(error) from error
-        if status != OK:
-            raise EngineError(f"the engine can't {what}: {_explanation(body)} (status {status})", status=status)
-        return headers, body
-
-    def _exchange(self, target: str) -> bytes:
-        pieces: list[bytes] = []
+    @contextmanager
+    def _connection(self) -> Iterator[socket.socket]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(self.timeout_s)
-            connection.connect(self._path)
-            connection.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-            left = _LONGEST_BYTES
-            while piece := connection.recv(_PIECE_BYTES):
-                pieces.append(piece)
-                left -= len(piece)
-                if left < 0:
-                    raise ConnectionAbortedError(0, "its answer does not end")
-        return b"".join(pieces)
+            with _or_unavailable():
+                connection.connect(self._path)
+            yield connection
+
+
+@contextmanager
+def _or_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, IndexError) as error:
+        raise unavailable(error) from error
+
+
+def _send(connection: socket.socket, target: str) -> None:
+    connection.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+
+
+def _received(connection: socket.socket, what: str) -> tuple[dict[str, str], bytes]:
+    with _or_unavailable():
+        head, _, body = _whole(connection).partition(b"\r\n\r\n")
+        status, headers = _head(head.decode("latin-1"))
+        if len(body) != int(headers.get("content-length", len(body))):
+            raise ConnectionResetError(0, "it answered with a part only")
+    if status != OK:
+        raise EngineError(f"the engine can't {what}: {_explanation(body)} (status {status})", status=status)
+    return headers, body
+
+
+def _whole(connection: socket.socket) -> bytes:
+    pieces: list[bytes] = []
+    left = _LONGEST_BYTES
+    while piece := connection.recv(_PIECE_BYTES):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            raise ConnectionAbortedError(0, "its answer does not end")
+    return b"".join(pieces)
 
 
 def unavailable(found: BaseException) -> EngineUnavailableError:

@@ -33,18 +33,19 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
     Raises:
         ReconcilerError: if any part can't be seen whole.
     """
-    containers = engine.list_containers(site.instance)
-    running = processes.list(site.instance)
-    images = engine.list_images()
-    nodes, services = shm.look()
-    snapshots, broken = sources.look(Path(site.sources_dir))
+    with engine.listing(site.instance) as listed:
+        running = processes.list(site.instance)
+        nodes, services = shm.look()
+        snapshots, broken = sources.look(Path(site.sources_dir))
+        files = node_files(Path(site.nodes_dir))
+        containers, images = listed()
     return Observed(
         site=site,
         containers=with_memory(with_limits(containers)),
         images=images,
         processes=running,
         process_ends=processes.ends(site.instance),
-        node_files=node_files(Path(site.nodes_dir)),
+        node_files=files,
         endpoints=endpoints(Path(site.endpoints_dir)),
         stale_leases=stale_leases(Path(site.sessions_dir)),
         sources=snapshots,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.engine import LogLine
+    from reconciler.engine.port import Listing
     from reconciler.engine.recipe import Recipe
     from reconciler.model.instance import ContainerSpec
     from reconciler.model.manifest import Limits
@@ -107,6 +109,12 @@ class ModelEngine:
         self._read("list images")
         kept = (image for image in self.images.values() if image.tags or image.env_hash)
         return tuple(sorted(kept, key=lambda image: (image.tags, image.id)))
+
+    @contextmanager
+    def listing(self, instance: str) -> Iterator[Listing]:
+        """Return both lists, one after the other."""
+        found = (self.list_containers(instance), self.list_images())
+        yield lambda: found
 
     def autopsy(self, container: str) -> Autopsy:
         self._read("inspect container")

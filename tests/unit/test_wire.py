@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -50,6 +50,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     listening.close()
 
 
+def listed(wire: Wire, kind: str, **query: object) -> list[dict[str, Any]]:
+    with wire.asked(kind, f"list {kind}", **query) as answer:
+        return answer()
+
+
 def _said(body: bytes, *, status: str = "200 OK", length: int | None = None, more: str = "") -> bytes:
     head = f"HTTP/1.0 {status}\r\n{more}Content-Length: {len(body) if length is None else length}\r\n\r\n"
     return head.encode() + body
@@ -59,7 +64,7 @@ def test_the_engine_s_own_version_is_spoken(serve: Serve) -> None:
     asked: list[str] = []
     wire = serve(_said(b"OK", more="Api-Version: 1.41\r\n"), _said(b'[{"Id": "a"}]'), asked=asked)
     wire.negotiate()
-    assert wire.list("containers", "list containers", all=1, filters={"label": ["x=y"]}) == [{"Id": "a"}]
+    assert listed(wire, "containers", all=1, filters={"label": ["x=y"]}) == [{"Id": "a"}]
     assert asked == [
         "GET /_ping HTTP/1.0",
         "GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%20%5B%22x%3Dy%22%5D%7D HTTP/1.0",
@@ -79,18 +84,18 @@ def test_the_engine_s_own_version_is_spoken(serve: Serve) -> None:
 )
 def test_what_is_cut_short_is_no_empty_list(serve: Serve, raw: bytes) -> None:
     with pytest.raises(EngineUnavailableError):
-        serve(raw).list("containers", "list containers")
+        listed(serve(raw), "containers")
 
 
 def test_a_refusal_says_why_and_with_which_status(serve: Serve) -> None:
     with pytest.raises(EngineError, match=r"can't list images: no such thing \(status 500\)") as raised:
-        serve(_said(b'{"message": "no such thing"}', status="500 Oops")).list("images", "list images")
+        listed(serve(_said(b'{"message": "no such thing"}', status="500 Oops")), "images")
     assert raised.value.status == 500
 
 
 def test_an_answer_that_is_no_list_is_refused(serve: Serve) -> None:
     with pytest.raises(EngineError, match="no list"):
-        serve(_said(b'{"Id": "a"}')).list("images", "list images")
+        listed(serve(_said(b'{"Id": "a"}')), "images")
 
 
 def test_nobody_there_is_said_with_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
