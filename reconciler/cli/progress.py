@@ -5,7 +5,6 @@ Rule: the line that changes is taken away before anything else is written, and n
 
 from __future__ import annotations
 
-import shutil
 import time
 
 from reconciler.contract.values import dataclass
@@ -51,6 +50,8 @@ class Progress:
         if not self.terminal or not self._builds or now_s - self._written_s < LEAST_GAP_S:
             return ""
         self._written_s = now_s
+        import shutil  # noqa: PLC0415 - brings every kind of archive with it, and few starts build
+
         tag, build = next(reversed(self._builds.items()))
         more = f" (+{len(self._builds) - 1})" if len(self._builds) > 1 else ""
         text = f"{tag}{more}  {now_s - build.began_s:.0f} s  {build.step}  {build.last}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
 from reconciler.contract.values import asdict, dataclass, names_of
 
@@ -215,10 +215,11 @@ def parse_lease(text: str) -> Optional[Lease]:
         return None
 
 
-def read_text(path: Path) -> Optional[str]:
+def read_text(path: Union[str, Path]) -> Optional[str]:
     """Read a file, or None where it is gone or no text."""
     try:
-        return path.read_text(encoding="utf-8")
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - three for each node in a look: a third of pathlib's time
+            return file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def take(file: int) -> bool:
             return True
 
 
-def held(path: Path) -> bool:
+def held(path: Union[str, Path]) -> bool:
     """Tell whether some program holds a file's lock; a file that is not there is held by nobody."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

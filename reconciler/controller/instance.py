@@ -13,7 +13,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from reconciler.actuate.execute import Doors, execute
 from reconciler.actuate.files import make_key, prepare
 from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
@@ -23,8 +22,6 @@ from reconciler.contract.values import asdict, replace
 from reconciler.controller import published
 from reconciler.controller.build_logs import BuildLogs
 from reconciler.controller.image_records import ImageRecords
-from reconciler.controller.last_limit import limit_that_ended
-from reconciler.controller.last_lines import last_lines
 from reconciler.controller.loop import World
 from reconciler.engine import connect
 from reconciler.load import Loader
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from reconciler.engine.port import EnginePort
     from reconciler.model.action import Action
     from reconciler.model.desired import Desired
+    from reconciler.model.memory import End
     from reconciler.model.observed import Observed
     from reconciler.model.status import ObjectStatus
 
@@ -151,13 +149,12 @@ class Instance:
             self._build_logs.line(tag, line)
             build_output(tag, line)
 
-        act = partial(self._act, Doors(self._engine, self._processes, self._shm, self.site, say))
         return World(
             load or self._load_and_keep,
             self.look,
-            act,
-            partial(last_lines, self._engine, self.log_file),
-            partial(limit_that_ended, self._engine, self.paths.nodes),
+            partial(self._act, say),
+            self._last_lines,
+            self._limit_that_ended,
             self._engine.end_builds,
         )
 
@@ -237,8 +234,21 @@ class Instance:
         for path in (self.paths.manifests, self.paths.sources, self.paths.logs, self.paths.builds):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _act(self, doors: Doors, wanted: Action) -> None:
+    def _last_lines(self, end: End) -> tuple[str, ...]:
+        from reconciler.controller.last_lines import last_lines  # noqa: PLC0415 - where nothing ended, nobody asks
+
+        return last_lines(self._engine, self.log_file, end)
+
+    def _limit_that_ended(self, end: End) -> str:
+        from reconciler.controller.last_limit import limit_that_ended  # noqa: PLC0415 - see above
+
+        return limit_that_ended(self._engine, self.paths.nodes, end)
+
+    def _act(self, say: Callable[[str, str], None], wanted: Action) -> None:
         """Do one action; of a build, keep the output and the time it took."""
+        from reconciler.actuate.execute import Doors, execute  # noqa: PLC0415 - at rest there is nothing to do
+
+        doors = Doors(self._engine, self._processes, self._shm, self.site, say)
         match wanted:
             case BuildImage(image=image):
                 began_s = time.monotonic()

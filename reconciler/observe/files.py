@@ -5,6 +5,7 @@ Rule: a damaged document counts as missing, so that it is written anew; a direct
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.contract.files import Endpoints
 
 
+JSON = ".json"
 PARSED = 2_048
 """Documents of each kind that are remembered by their text."""
 
@@ -28,7 +30,7 @@ def node_files(nodes: Path) -> tuple[NodeFiles, ...]:
     Raises:
         FilesError: if the directory is there and can't be read.
     """
-    return tuple(_node(entry) for entry in _entries(nodes) if entry.is_dir())
+    return tuple(_node(f"{nodes}/{name}", name) for name in _entries(nodes) if os.path.isdir(f"{nodes}/{name}"))
 
 
 def endpoints(directory: Path) -> tuple[Endpoints, ...]:
@@ -38,11 +40,10 @@ def endpoints(directory: Path) -> tuple[Endpoints, ...]:
         FilesError: if the directory is there and can't be read.
     """
     found = []
-    for entry in _entries(directory):
-        if entry.suffix == ".json":
-            document = _endpoints(files.read_text(entry) or "")
-            whole = document is not None and document.session == entry.stem
-            found.append(document if document and whole else files.Endpoints(entry.stem, ""))
+    for session in _documents(directory):
+        document = _endpoints(files.read_text(f"{directory}/{session}{JSON}") or "")
+        whole = document is not None and document.session == session
+        found.append(document if document and whole else files.Endpoints(session, ""))
     return tuple(found)
 
 
@@ -52,16 +53,16 @@ def stale_leases(directory: Path) -> tuple[str, ...]:
     Raises:
         FilesError: if the directory is there and can't be read.
     """
-    leases = [entry for entry in _entries(directory) if entry.suffix == ".json"]
-    return tuple(entry.stem for entry in leases if not lock.held(entry) and entry.is_file())
+    leases = ((session, f"{directory}/{session}{JSON}") for session in _documents(directory))
+    return tuple(session for session, path in leases if not lock.held(path) and os.path.isfile(path))
 
 
-def _node(directory: Path) -> NodeFiles:
+def _node(directory: str, name: str) -> NodeFiles:
     return NodeFiles(
-        name=directory.name,
-        assignments=_assignments(files.read_text(directory / "assignments.json") or ""),
-        status=_status(files.read_text(directory / "status.json") or ""),
-        alive=lock.held(directory / "alive"),
+        name=name,
+        assignments=_assignments(files.read_text(f"{directory}/assignments.json") or ""),
+        status=_status(files.read_text(f"{directory}/status.json") or ""),
+        alive=lock.held(f"{directory}/alive"),
     )
 
 
@@ -71,9 +72,13 @@ _status = lru_cache(maxsize=PARSED)(files.parse_status)
 _endpoints = lru_cache(maxsize=PARSED)(files.parse_endpoints)
 
 
-def _entries(directory: Path) -> list[Path]:
+def _documents(directory: Path) -> list[str]:
+    return [name.removesuffix(JSON) for name in _entries(directory) if name.endswith(JSON)]
+
+
+def _entries(directory: Path) -> list[str]:
     try:
-        return sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
+        return sorted(name for name in os.listdir(directory) if not name.startswith("."))
     except FileNotFoundError:
         return []
     except OSError as error:

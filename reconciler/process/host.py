@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from reconciler.model.instance import ProcessSpec
 
 MODULE = ("-m", "reconciler.node")
+INSTANCE = "--instance"
+"""What tells a host process of ours from a node in a container, whose environment names its instance."""
+
 KILL_TIMEOUT_S = 5.0
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 """What a node's process takes over from the controller; the rest of its environment is in the spec."""
@@ -137,7 +140,7 @@ class HostProcesses:
     @staticmethod
     def _living() -> tuple[table.Entry, ...]:
         try:
-            return tuple(table.living(os.geteuid(), MODULE[1]))
+            return tuple(table.living(os.geteuid(), MODULE[1], INSTANCE))
         except OSError as error:
             msg = f"can't read the process table {table.PROC}: {error.strerror}"
             raise ProcessError(msg) from error
@@ -185,7 +188,7 @@ def _names(entry: table.Entry) -> tuple[str, str]:
         return "", ""
     behind = entry.argv[places[0] + 2 :]
     given = dict(zip(behind[::2], behind[1::2], strict=False))
-    return given.get("--instance", ""), given.get("--name", "")
+    return given.get(INSTANCE, ""), given.get("--name", "")
 
 
 def _end(handle: int, pid: int, timeout_s: float) -> None:

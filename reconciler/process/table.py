@@ -30,19 +30,20 @@ class Entry:
     argv: tuple[str, ...]
 
 
-def living(uid: int, word: str) -> Iterator[Entry]:
-    """Return a user's processes that have a word in their arguments; those that end meanwhile are left out.
+def living(uid: int, *words: str) -> Iterator[Entry]:
+    """Return a user's processes that have all of some words in their arguments; those that end meanwhile are left out.
 
     Raises:
         OSError: if the process table itself can't be read.
     """
+    wanted = tuple(map(os.fsencode, words))
     for name in os.listdir(PROC):  # noqa: PTH208 - names alone, over hundreds of processes
-        if name.isdigit() and (found := _read(name, uid, os.fsencode(word))):
+        if name.isdigit() and (found := _read(name, uid, wanted)):
             yield found
 
 
-def _read(pid: str, uid: int, word: bytes) -> Entry | None:
-    """Return one process of a user, or None where it has ended, is another's, or lacks the word.
+def _read(pid: str, uid: int, words: tuple[bytes, ...]) -> Entry | None:
+    """Return one process of a user, or None where it has ended, is another's, or lacks a word.
 
     The arguments come first: nearly every process ends there, and a machine may run thousands.
     """
@@ -50,7 +51,7 @@ def _read(pid: str, uid: int, word: bytes) -> Entry | None:
     try:
         with open(f"{place}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123 - three times as fast as pathlib
             argv = file.read()
-        if word not in argv or os.stat(place).st_uid != uid:  # noqa: PTH116 - see above
+        if not all(word in argv for word in words) or os.stat(place).st_uid != uid:  # noqa: PTH116 - see above
             return None
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
@@ -60,9 +61,8 @@ def _read(pid: str, uid: int, word: bytes) -> Entry | None:
 
 def usage(pid: int) -> tuple[float, int] | None:
     """Return a process's processor time in seconds and its resident memory in bytes, or None where it has ended."""
-    try:
-        behind = (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    behind = _stat(pid)
+    if behind is None:
         return None
     taken = int(behind[_USER_TIME]) + int(behind[_SYSTEM_TIME])
     return taken / os.sysconf("SC_CLK_TCK"), int(behind[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE")
@@ -70,8 +70,13 @@ def usage(pid: int) -> tuple[float, int] | None:
 
 def started_at(pid: int) -> str | None:
     """Return when a process started, or None where it has ended."""
+    behind = _stat(pid)
+    return None if behind is None or behind[_STATE] in ENDED else behind[_STARTED]
+
+
+def _stat(pid: int) -> list[str] | None:
     try:
-        behind = (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        with open(f"{PROC}/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - see above
+            return file.read().decode("ascii", "replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if behind[_STATE] in ENDED else behind[_STARTED]
