@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, AsyncIterator, Iterator, Optional, Sequence, Type, TypeVar
 
+from reconciler.contract import names
 from reconciler.contract import paths as locations
 from reconciler.stream.errors import Closed, StreamError
 from reconciler.stream.link import Link
@@ -78,6 +79,10 @@ class Session:
             ValueError: if a name is not valid.
         """
         where = locations.resolve(instance=instance, runtime_dir=runtime_dir)
+        for what, name in (("pipeline", pipeline), ("session", session)):
+            if name is not None and not names.NAME.fullmatch(name):
+                msg = f"{what} name {name!r} must be lower-case letters, digits and inner hyphens, 63 at most"
+                raise ValueError(msg)
         opened = cls(pipeline, session=session, timeout_s=timeout_s, raise_errors=raise_errors, where=where)
         if not _in_event_loop():
             opened.connect()

@@ -131,6 +131,17 @@ def test_a_controller_that_does_not_answer_is_named(instance: Instance, controll
     assert controller.leases() == []
 
 
+@pytest.mark.parametrize("name", ["", "../echo", "Echo", "a" * 64, "echo\n"])
+def test_a_name_that_none_can_have_is_refused_at_once(instance: Instance, controller: Controller, name: str) -> None:
+    """Nothing is written: a name becomes part of a path."""
+    del controller
+    with pytest.raises(ValueError, match=r"pipeline name .* must be lower-case letters"):
+        connect(instance, name)
+    with pytest.raises(ValueError, match=r"session name .* must be lower-case letters"):
+        connect(instance, session=name)
+    assert list(instance.paths.sessions.iterdir()) == []
+
+
 def test_without_controller_and_session_the_message_says_what_to_run(instance: Instance) -> None:
     with pytest.raises(SessionNotReady, match="reconcile --once -f DIR"):
         connect(instance)
