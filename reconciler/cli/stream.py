@@ -67,18 +67,19 @@ def _stream(session: Session, source: IO[bytes], sink: Sink, options: Namespace)
     sink.begin()
     feeder = Feeder(session, source, options)
     feeder.start()
-    errors: list[Error] = []
+    first: Error | None = None
+    count = 0
     try:
         while (frame := _next(session, feeder, options.timeout)) is not None:
-            errors += [frame] if isinstance(frame, Error) else []
+            if isinstance(frame, Error):
+                first, count = first or frame, count + 1
             sink.take(frame)
     except StreamError as error:
         raise feeder.error or error from error  # what kept the input from being sent is why nothing came
     if feeder.error is not None and not isinstance(feeder.error, StreamError):
         raise feeder.error
-    if errors:
-        more = f" (and {len(errors) - 1} errors after it)" if len(errors) > 1 else ""
-        first = errors[0]
+    if first is not None:
+        more = f" (and {count - 1} errors after it)" if count > 1 else ""
         return _broken(f"node {first.failed}: {first.exception} on frame {first.frame_seq}: {first.message}{more}")
     if feeder.error is not None:
         return _broken(str(feeder.error))
