@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import dropwhile
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from reconciler.contract.values import dataclass
@@ -27,6 +28,9 @@ LOOK_S = 0.5
 
 MOST_FOLLOWED = 256
 """Instances followed at once; each takes a thread and, for a container, a connection."""
+
+USUAL_LINE_BYTES = 200
+"""By which it is guessed where the last lines begin."""
 
 _STAMPED = re.compile(r"(?P<whole>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(?P<micros>\d{6})Z (?P<text>.*)")
 """As `reconciler.node.stamps` writes it."""
@@ -141,7 +145,7 @@ def read_container(
 
 def read_file(path: Path, name: str, *, since_ns: int | None = None, tail: int | None = None) -> tuple[list[Line], int]:
     """Return the output of a host process, and the position in its file behind it."""
-    written = list(_lines(path, 0))
+    written = list(_lines(path, 0)) if tail is None or since_ns is not None else _last(path, max(tail, 1))
     position = written[-1].after if written else 0
     lines = [Line(each.at_ns, name, "stdout", each.text) for each in written]
     if since_ns is not None:
@@ -149,12 +153,27 @@ def read_file(path: Path, name: str, *, since_ns: int | None = None, tail: int |
     return (lines if tail is None else lines[len(lines) - min(tail, len(lines)) :]), position
 
 
+def _last(path: Path, count: int) -> list[_Written]:
+    """Return at least so many last lines, if there are so many, without reading what is far before them."""
+    size_bytes = path.stat().st_size if path.exists() else 0
+    span_bytes = count * USUAL_LINE_BYTES
+    while True:
+        begin = max(size_bytes - span_bytes, 0)
+        found = list(_lines(path, begin))
+        if begin:  # the first one may have begun before, and those after it may have their time from there
+            found = list(dropwhile(lambda line: not line.has_time, found[1:]))
+        if len(found) >= count or not begin:
+            return found
+        span_bytes *= 4
+
+
 class _Written(NamedTuple):
-    """A line of a file, and the position after it."""
+    """A line of a file, and the position after it. `has_time`: whether that is its own."""
 
     after: int
     at_ns: int
     text: str
+    has_time: bool
 
 
 def _lines(path: Path, position: int) -> Iterator[_Written]:
@@ -176,7 +195,7 @@ def _lines(path: Path, position: int) -> Iterator[_Written]:
             stamped = _STAMPED.fullmatch(text)
             if stamped:
                 at_ns, text = _nanoseconds(stamped), stamped["text"]
-            yield _Written(position, at_ns, text)
+            yield _Written(position, at_ns, text, has_time=stamped is not None)
 
 
 def _behind_hole(file: BinaryIO, position: int) -> int:

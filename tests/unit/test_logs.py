@@ -63,6 +63,18 @@ def test_lines_have_their_time_and_can_be_chosen_by_it(tmp_path: Path) -> None:
     assert read_file(tmp_path / "none", "rc-x-1") == ([], 0)
 
 
+@pytest.mark.parametrize("length", [3, 5, 180, 200, 201, 210, 3_000, 3_001])
+def test_last_lines_are_the_last_whatever_their_length(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "log"
+    stamps = (f"{OLD} ", "", "") if length % 2 else (f"{OLD} ",)
+    texts = (f"{stamps[number % len(stamps)]}{number:04} {'x' * length}\n" for number in range(100))
+    path.write_text("".join(texts) + "half")
+    every, end = read_file(path, "rc-x-1")
+    assert len(every) == 100
+    for tail in (0, 1, 3, 99, 100, 101, 10_000):
+        assert read_file(path, "rc-x-1", tail=tail) == (every[max(100 - tail, 0) :], end)
+
+
 def test_a_file_that_nobody_stamps_has_the_time_of_its_last_change(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("plain\nhalf")
