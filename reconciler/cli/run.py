@@ -15,6 +15,7 @@ from reconciler.cli.place import manifests_of, paths_of
 from reconciler.controller import lock
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
+from reconciler.engine.recent import LIST_LAG_S
 from reconciler.model.desired import ImageCache
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _watch(loop: Loop, instance: Instance, console: Console) -> int:
         wake.start(
             partial(wake.watch_files, instance.watched, loop.wake, stop, matters=instance.is_manifest),
             partial(wake.watch_runtime, signs.directories, loop.wake, stop, matters=signs.matters),
-            partial(wake.watch_engine, instance.events, partial(loop.wake, again_s=wake.LIST_LAG_S), stop),
+            partial(wake.watch_engine, instance.events, partial(loop.wake, again_s=LIST_LAG_S), stop),
             partial(wake.probe, instance.probe, loop.wake, stop),
             partial(followers.run, stop),
         )

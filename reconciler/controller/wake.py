@@ -32,13 +32,6 @@ QUIET_S = 0.02
 GATHER_S = 0.05
 """After a change in manifests the loop is woken when nothing came for `QUIET_S`, at the latest after `GATHER_S`."""
 
-LIST_LAG_S = 0.15
-"""How long the engine's list may still show a container as it was before an event.
-
-The engine sends `die` before it updates the copy of its state that lists are made from
-(moby 20.10, `daemon/monitor.go`, `handleContainerExit`), so a look that follows the event at once can miss it.
-"""
-
 RECONNECT_S = 1.0
 
 

@@ -34,14 +34,21 @@ CONNECT_TIMEOUT_S = 10.0
 class Engine:
     """A Docker Engine. Any thread may call."""
 
-    def __init__(self, client: docker.APIClient, calls: Calls | None = None) -> None:
+    def __init__(
+        self, client: docker.APIClient, calls: Calls | None = None, changed: Callable[[], None] = lambda: None
+    ) -> None:
         self._client = client
+        self._changed = changed
         self._calls = calls or Calls()
         self._workplaces = Workplaces()
 
     @classmethod
-    def connect(cls, *, timeout_s: float = 30.0, calls: Calls | None = None) -> Self:
+    def connect(
+        cls, *, timeout_s: float = 30.0, calls: Calls | None = None, changed: Callable[[], None] = lambda: None
+    ) -> Self:
         """Return a door to the engine, its API version negotiated. `calls` is counted on, where it is given.
+
+        `changed` is called before and after each call that may change something, and with each event.
 
         Raises:
             EngineUnavailableError: if it does not answer.
@@ -51,7 +58,7 @@ class Engine:
             _knock(options.get("base_url", DEFAULT_SOCKET), timeout_s)
             client = docker.APIClient(version="auto", timeout=min(timeout_s, CONNECT_TIMEOUT_S), **options)
         client.timeout = timeout_s
-        return cls(client, calls)
+        return cls(client, calls, changed)
 
     @property
     def calls(self) -> Calls:
@@ -272,7 +279,7 @@ class Engine:
                 filters={"type": ["container", "image", "network"], "event": list(streams.WAKING)},
                 decode=True,
             )
-        return streams.Events(stream, instance)
+        return streams.Events(stream, instance, self._changed)
 
     @contextmanager
     def _read(self, name: str) -> Iterator[None]:
@@ -283,8 +290,12 @@ class Engine:
     @contextmanager
     def _write(self, what: str) -> Iterator[None]:
         self._calls.write(what.split(maxsplit=1)[0])
-        with translated(what):
-            yield
+        self._changed()
+        try:
+            with translated(what):
+                yield
+        finally:
+            self._changed()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.contract import labels
 from reconciler.engine import containers
 from reconciler.engine.calls import Calls
+from reconciler.engine.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ class Door:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._recent = Recent()
         self.calls = Calls()
 
     def list_containers(self, instance: str) -> tuple[Container, ...]:
@@ -45,9 +47,17 @@ class Door:
 
     @contextmanager
     def listing(self, instance: str) -> Iterator[Listing]:
-        """Ask for containers and images at once; the engine makes the lists while the caller looks elsewhere."""
+        """Ask for containers and images at once; the engine makes the lists while the caller looks elsewhere.
+
+        Lists that were made a moment ago are given again, see `recent.py`.
+        """
+        recent = self._recent.get(instance)
+        if recent is not None:
+            yield lambda: recent
+            return
+        asked_s = self._recent.now_s()
         with self._containers(instance) as found, self._images() as images:
-            yield lambda: (_containers(found()), _images(images()))
+            yield lambda: self._recent.keep(instance, (_containers(found()), _images(images())), asked_s=asked_s)
 
     def end_builds(self) -> None:
         """Cut off the builds under way; there are none before docker-py is there."""
@@ -80,7 +90,7 @@ class Door:
 
         with self._lock:
             if self._engine is None:
-                self._engine = Engine.connect(timeout_s=self._timeout_s, calls=self.calls)
+                self._engine = Engine.connect(timeout_s=self._timeout_s, calls=self.calls, changed=self._recent.disturb)
             return self._engine
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from reconciler.model.manifest import Limits
     from reconciler.model.observed import Container, Image
 
-    Listing = Callable[[], tuple[tuple[Container, ...], tuple[Image, ...]]]
+    Lists = tuple[tuple[Container, ...], tuple[Image, ...]]
+    Listing = Callable[[], Lists]
 
 Stream = Literal["stdout", "stderr"]
 
@@ -53,7 +54,10 @@ class EnginePort(Protocol):
         """Return environment images and tagged images, in one call."""
 
     def listing(self, instance: str) -> AbstractContextManager[Listing]:
-        """Ask for both lists, and hand out what waits for them: meanwhile the caller can look elsewhere."""
+        """Ask for both lists, and hand out what waits for them: meanwhile the caller can look elsewhere.
+
+        Lists of the last 0.1 s may be given again where nothing is known to have happened since.
+        """
 
     def autopsy(self, container: str) -> Autopsy:
         """Return what is known of a container that ended, in one call."""

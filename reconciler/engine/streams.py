@@ -14,6 +14,8 @@ from reconciler.engine.errors import translated
 from reconciler.engine.port import LogLine, Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import docker
     import requests
 
@@ -98,17 +100,22 @@ def container_output(
 
 
 class Events(Iterator[str]):
-    """What happens on the engine, as words for people. `close` ends it from any thread."""
+    """What happens on the engine, as words for people. `close` ends it from any thread.
 
-    def __init__(self, stream: CancellableStream, instance: str) -> None:
+    `told` is called with each event, before it is given out.
+    """
+
+    def __init__(self, stream: CancellableStream, instance: str, told: Callable[[], None]) -> None:
         self._stream = stream
         self._instance = instance
+        self._told = told
 
     def __next__(self) -> str:
         with translated("tell what happens"):
             while True:
                 event = next(self._stream)
                 if self._concerns(event):
+                    self._told()
                     actor = event.get("Actor", {})
                     name = actor.get("Attributes", {}).get("name") or actor.get("ID", "")
                     return f"{event.get('Type', '')} {name} {event.get('Action', '')}"
