@@ -5,11 +5,11 @@ Rule: events only wake; looks decide. A look that fails is said once and tried a
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from reconciler.contract.values import dataclass, replace
+from reconciler.controller.bell import Bell
 from reconciler.controller.event import Event
 from reconciler.controller.queue import Queue
 from reconciler.model.errors import ReconcilerError
@@ -114,9 +114,9 @@ class Loop:
         self._say = say
         self._publish = publish
         self._clock = clock
-        self._wake = threading.Event()
-        self._told = threading.Event()
-        self._stop = threading.Event()
+        self._wake = Bell()
+        self._told = Bell()
+        self._stop = Bell()
         self._queue = Queue(world.act, clock=clock, done=self._done, memory=memory)
         self._statuses = {f"{status.kind}/{status.name}": status for status in known}
         self.blind: ReconcilerError | None = None
@@ -127,14 +127,14 @@ class Loop:
     def wake(self, *, again_s: float = 0.0) -> None:
         """Ask for a pass soon, and for another `again_s` later. Any thread may."""
         self._again_at_s = max(self._again_at_s, self._clock() + again_s)
-        self._told.set()
-        self._wake.set()
+        self._told.ring()
+        self._wake.ring()
 
     def stop(self) -> None:
         """End `run` soon. Any thread or signal handler may."""
-        self._stop.set()
-        self._told.set()
-        self._wake.set()
+        self._stop.ring()
+        self._told.ring()
+        self._wake.ring()
 
     def close(self) -> None:
         """Wait for actions under way. Builds are cut off."""
@@ -142,13 +142,13 @@ class Loop:
 
     def run(self) -> None:
         """Converge until `stop`."""
-        while not self._stop.is_set():
+        while not self._stop.rings():
             self._rest(self.turn())
 
     def run_until(self, done: Callable[[Pass], bool], *, timeout_s: float) -> bool:
         """Converge until a pass satisfies `done`; False when it did not in time."""
         deadline_s = self._clock() + timeout_s
-        while not self._stop.is_set():
+        while not self._stop.rings():
             wait_s = self.turn()
             if self.last is not None and done(self.last):
                 return True
@@ -160,8 +160,8 @@ class Loop:
 
     def turn(self) -> float:
         """Make one pass and return how long to wait for the next, in seconds."""
-        self._told.clear()
-        self._wake.clear()
+        self._told.muffle()
+        self._wake.muffle()
         try:
             done = self._pass()
         except ReconcilerError as error:
@@ -233,7 +233,7 @@ class Loop:
         what = f"{verb(step.action)}, because {step.cause}"
         text = f"{what}: {outcome.message}" if outcome.reason else what
         self._say(Event(time.time(), "Warning" if outcome.reason else "Normal", step.object, reason, text))
-        self._wake.set()
+        self._wake.ring()
 
     def _say_blind(self, error: ReconcilerError) -> None:
         said, self.blind = self.blind, error

@@ -84,7 +84,7 @@ class Runtime:
         self._error = ""
         self._written = files.Status("")
         self._written_at = 0.0
-        self._stopping = False
+        self._stopping = 0
         self._began_at = time.monotonic()
         self._doing: Optional[Doing] = None
         # Outside a container the control group is everybody's, and says nothing of this process.
@@ -125,6 +125,7 @@ class Runtime:
                 self._bound_log()
                 self._get_ready_for_arrays()
                 self._watch.wait(min(STATUS_EVERY_S, stall.due_in_s(self._all_workers())))
+            _log.info("%s: ending", signal.Signals(self._stopping).name)
         finally:
             self._stop_all()
             domain.close()
@@ -237,9 +238,8 @@ class Runtime:
             worker.join(max(deadline - time.monotonic(), 0.0))
 
     def _on_signal(self, number: int, _: Optional[FrameType]) -> None:
-        self._stopping = True
+        self._stopping = number  # nothing here may take a lock, which the interrupted thread may hold
         self._watch.wake()
-        _log.info("%s: ending", signal.Signals(number).name)
 
 
 def _key(served: files.Served) -> Key:
