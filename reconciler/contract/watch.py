@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT_S = 1.0
 
-_IN_ATTRIB, _IN_CLOSE_WRITE, _IN_MOVED, _IN_CREATE, _IN_DELETE = 0x4, 0x8, 0xC0, 0x100, 0x200
+_IN_CLOSE_WRITE, _IN_MOVED, _IN_CREATE, _IN_DELETE = 0x8, 0xC0, 0x100, 0x200
 _IN_Q_OVERFLOW, _IN_ISDIR = 0x4000, 0x4000_0000
 _MASK = _IN_CLOSE_WRITE | _IN_MOVED | _IN_CREATE | _IN_DELETE
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
@@ -44,13 +44,8 @@ class Change(NamedTuple):
 class Watch:
     """Wakes when something in one of its directories changes, and when told to."""
 
-    def __init__(self, *directories: Path, attributes: bool = False) -> None:
-        """Watch from now on; a directory that is not there yet is watched once it is.
-
-        With `attributes`, changes of rights and times count, too. A file in place of a directory is watched itself, and
-        told without a name.
-        """
-        self._mask = _MASK | _IN_ATTRIB if attributes else _MASK
+    def __init__(self, *directories: Path) -> None:
+        """Watch from now on; a directory that is not there yet is watched once it is."""
         self._directories = [str(directory) for directory in directories]
         self._armed: Dict[str, int] = {}
         self._places: Dict[int, str] = {}
@@ -101,7 +96,7 @@ class Watch:
         """Watch the directories that now have the names; the kernel knows those that it watches already."""
         new = False
         for directory in self._directories:
-            place = _LIBC.inotify_add_watch(self._events, os.fsencode(directory), self._mask)
+            place = _LIBC.inotify_add_watch(self._events, os.fsencode(directory), _MASK)
             before = self._armed.get(directory, -1)
             if place != before:
                 self._disarm(directory)

@@ -6,14 +6,11 @@ resync finds what was missed.
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from reconciler.contract.watch import LONGEST_WAIT_S, Watch
-from reconciler.controller import folders
 from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -28,11 +25,12 @@ PROBE_S = 0.8
 LOCK_LAG_S = 0.05
 """How long a lock may still be there after its file was closed. Source: Linux, `fs/file_table.c`, `__fput`."""
 
-QUIET_S = 0.02
-GATHER_S = 0.05
-"""After a change in manifests the loop is woken when nothing came for `QUIET_S`, at the latest after `GATHER_S`."""
+STEP_MS = 20
+"""How often watchfiles looks whether it was told something, which it does asleep or not."""
 
 RECONNECT_S = 1.0
+REARM_MS = 2_000
+"""How often a watch is checked for a directory that was replaced, which a watch does not see."""
 
 
 def start(*sources: Callable[[], None]) -> list[threading.Thread]:
@@ -44,50 +42,41 @@ def start(*sources: Callable[[], None]) -> list[threading.Thread]:
 
 
 def watch_files(
-    places: Callable[[], Iterable[Path]],
+    paths: Callable[[], Iterable[Path]],
     wake: Callable[[], None],
     stop: threading.Event,
     *,
     matters: Callable[[str], bool],
 ) -> None:
-    """Wake on changes that matter at places, which are files or directories, and below them.
+    """Wake on changes that matter below directories; they are watched anew when one appears, goes or is replaced."""
+    from watchfiles import watch  # noqa: PLC0415 - only a controller that watches pays for it
 
-    A place is followed when it appears, goes or is replaced, also where that shows in no directory that is watched.
-    """
-    armed: object = None
-    with closing(Watch(attributes=True)) as watch:
-        watched: list[Path] = []
-        while not stop.is_set():
-            there = folders.identities(places())
-            if there != armed:
-                watched, armed = folders.watched(place for place, _ in there), there
-                wake()
-            while watch.follow(watched):  # in a new folder there may be others, made before it was watched
-                watched = folders.watched(place for place, _ in there)
-                wake()
-            changes = _gathered(watch)
-            if any(change.folder or not change.name for change in changes):
-                watched = folders.watched(place for place, _ in there)
-            files = {str(place) for place, _ in there if place.is_file()}
-            if any(_is_told(change, files) and matters(f"{change.directory}/{change.name}") for change in changes):
-                wake()
-
-
-def _gathered(watch: Watch) -> list[Change]:
-    """Wait for changes and for those that come with them: a checkout is many."""
-    found = watch.wait(LONGEST_WAIT_S)
-    if found:
-        until_s = time.monotonic() + GATHER_S
-        while (more := watch.wait(QUIET_S)) and time.monotonic() < until_s:
-            found += more
-        found += more
-    return found
-
-
-def _is_told(change: Change, files: set[str]) -> bool:
-    """Whether a change is at a place, and not beside one that is a file."""
-    beside = {os.path.split(file)[0] for file in files}
-    return change.directory not in beside or f"{change.directory}/{change.name}" in files
+    while not stop.is_set():
+        armed = _identities(paths())
+        existing = [path for path, _ in armed]
+        if not existing:
+            stop.wait(RECONNECT_S)
+            continue
+        try:
+            changes = watch(
+                *existing,
+                watch_filter=lambda _, path: matters(path),
+                debounce=50,
+                step=STEP_MS,
+                stop_event=stop,
+                rust_timeout=REARM_MS,
+                yield_on_timeout=True,
+                raise_interrupt=False,
+            )
+            for found in changes:
+                if found:
+                    wake()
+                if _identities(paths()) != armed:
+                    wake()
+                    break
+        except (OSError, RuntimeError, UnicodeError):  # a directory went away while it was being armed; look again
+            wake()
+            stop.wait(RECONNECT_S)
 
 
 def watch_runtime(
@@ -140,3 +129,15 @@ def _ask(state: Callable[[], Hashable]) -> Hashable:
         return state()
     except ReconcilerError:
         return None
+
+
+def _identities(paths: Iterable[Path]) -> list[tuple[Path, tuple[int, int]]]:
+    """Return the paths that exist with what tells a directory from its replacement, symlinks resolved."""
+    found = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        found.append((path.resolve(), (stat.st_dev, stat.st_ino)))
+    return found

@@ -86,7 +86,7 @@ def test_once_brings_up_what_the_manifests_say_and_then_does_nothing(place: Plac
     at_rest = place.reconcile("--once", "-f", str(place.manifests), PYTHONPROFILEIMPORTTIME="1").stderr
     imported = {line.rsplit("|", 1)[1].strip() for line in at_rest.splitlines() if line.startswith("import time:")}
     assert "reconciler.plan.plan" in imported
-    assert imported & {"docker", "iceoryx2", "pydantic", "ruamel.yaml", "sqlite3"} == set()
+    assert imported & {"docker", "iceoryx2", "pydantic", "ruamel.yaml", "sqlite3", "watchfiles"} == set()
 
 
 def test_diff_says_what_is_then_done(place: Place, engine: docker.APIClient) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.controller import folders, wake
+from reconciler.controller import wake
 from reconciler.model.errors import EngineUnavailableError
 
 if TYPE_CHECKING:
@@ -69,55 +69,6 @@ def test_a_written_file_wakes(watched: tuple[Path, Bell, Callable[[], None]]) ->
     assert _until_it_rings(bell, lambda n: (place / "a.yaml").write_text(str(n)))
     (place / "sub").mkdir()
     assert bell.again()
-
-
-def test_what_is_made_in_new_folders_wakes(watched: tuple[Path, Bell, Callable[[], None]]) -> None:
-    place, bell, start = watched
-    place.mkdir()
-    start()
-    assert _until_it_rings(bell, lambda n: (place / "a.yaml").write_text(str(n)))
-    deep = place / "one" / "two" / "three"
-    deep.mkdir(parents=True)
-    assert bell.again()
-    assert _until_it_rings(bell, lambda n: (deep / "b.yaml").write_text(str(n)))
-    (deep / "b.yaml").chmod(0o600)
-    assert bell.again()
-
-
-def test_a_place_that_is_a_file_wakes_when_written_and_when_replaced(
-    watched: tuple[Path, Bell, Callable[[], None]],
-) -> None:
-    place, bell, start = watched
-    place.write_text("one")
-    start()
-    assert _until_it_rings(bell, lambda n: place.write_text(str(n)))
-    for text in ("two", "three"):
-        new = place.with_name("new")
-        new.write_text(text)
-        new.replace(place)
-        assert bell.again()
-    assert _until_it_rings(bell, lambda n: place.write_text(str(n)))
-
-
-def test_folders_below_a_place_are_watched_once_and_their_number_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a/b", "__pycache__/c", ".git/objects"):
-        (tmp_path / "m" / name).mkdir(parents=True)
-    (tmp_path / "m" / "a" / "up").symlink_to(tmp_path / "m")
-    (tmp_path / "link").symlink_to("m")
-    below = [tmp_path / "m", tmp_path / "m" / "a", tmp_path / "m" / "a" / "b"]
-    assert folders.watched([tmp_path / "m"]) == below
-    assert folders.watched([tmp_path / "link", tmp_path]) == [
-        tmp_path / "link",
-        tmp_path / "link" / "a",
-        tmp_path / "link" / "a" / "b",
-        tmp_path,
-    ]
-    (tmp_path / "m" / "f.yaml").write_text("")
-    assert folders.watched([tmp_path / "m" / "f.yaml"] * 2) == [tmp_path / "m" / "f.yaml", tmp_path / "m"]
-    monkeypatch.setattr(folders, "MOST_FOLDERS", 2)
-    assert folders.watched([tmp_path / "m"]) == below[:2]
 
 
 def test_a_directory_that_is_replaced_is_watched_anew(watched: tuple[Path, Bell, Callable[[], None]]) -> None:

@@ -108,7 +108,7 @@ def test_a_command_that_finds_nothing_to_do_imports_no_library() -> None:
     """What `--once` imports at rest: docker-py alone would cost more than the rest together."""
     code = (
         "import sys, reconciler.cli.run, reconciler.engine.door, reconciler.engine.wire, reconciler.plan.plan\n"
-        "heavy = {'docker', 'requests', 'pydantic', 'ruamel', 'iceoryx2', 'numpy', 'tenacity'}\n"
+        "heavy = {'docker', 'requests', 'pydantic', 'ruamel', 'iceoryx2', 'numpy', 'watchfiles', 'tenacity'}\n"
         "heavy |= {'sqlite3', 'subprocess', 'concurrent', 'logging', 'http', 'email', 'asyncio'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
