@@ -197,7 +197,7 @@ class Simulation:
         except ControllerKilled:
             self.restart()
             return
-        self.now_s += LEAST_GAP_S if self.loop._wake.is_set() else wait_s
+        self.now_s += LEAST_GAP_S if self.loop._wake.rings() else wait_s
 
     def rest(self, *, within: int = 200) -> None:
         """Make passes until nothing is left to do and every node is as it will be."""
@@ -205,7 +205,7 @@ class Simulation:
         for _ in range(within):
             self.turn()
             resting = self.loop.last is not None and self.loop.last.is_rest and not self._waiting
-            quiet = quiet + 1 if resting and not self.loop._wake.is_set() else 0
+            quiet = quiet + 1 if resting and not self.loop._wake.rings() else 0
             if quiet > 3:
                 return
         last = self.loop.last
