@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+_PIECE_BYTES = 1 << 16
+
 RELIABLE = "reliable"
 LATEST = "latest"
 
@@ -215,11 +217,26 @@ def parse_lease(text: str) -> Optional[Lease]:
         return None
 
 
+def read_bytes(path: Union[str, Path]) -> bytes:
+    """Read a file whole. A look reads a dozen for each node, most of a few bytes: half the time that `open` takes.
+
+    Raises:
+        OSError: if it can't be read.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        whole = b""
+        while piece := os.read(file, _PIECE_BYTES):
+            whole += piece
+        return whole
+    finally:
+        os.close(file)
+
+
 def read_text(path: Union[str, Path]) -> Optional[str]:
     """Read a file, or None where it is gone or no text."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - three for each node in a look: a third of pathlib's time
-            return file.read().decode("utf-8")
+        return read_bytes(path).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
 

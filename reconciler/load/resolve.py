@@ -51,6 +51,7 @@ class Resolver:
     def __init__(self, host: Host, *, locked: bool = True) -> None:
         self._host = host
         self._root = ""
+        self._refused: dict[tuple[str, str], str] = {}
         self._sources = Sources()
         self._locks = Locks() if locked else None
         self._looks: dict[str, tuple[_Found, Resolved]] = {}
@@ -61,6 +62,7 @@ class Resolver:
         `root` is the directory of all manifests, links resolved.
         """
         self._sources.begin()
+        self._refused = {}
         self._root = root
         for entry in known.values() if not self._looks else ():
             for node in (node for pipeline in entry.pipelines for node in pipeline.nodes if node.source.digest):
@@ -88,10 +90,16 @@ class Resolver:
 
     def _source(self, node: Node, place: NodePlace, base: str) -> Source | Problem:
         written = node.source.path or DEFAULT_SOURCE
-        said = "" if written.startswith("/") else self._host.refusal(written, base, self._root)
+        said = "" if written.startswith("/") else self._refusal(written, base)
         if said:
             return Problem(place.source_line, place.source_column, f'source of node "{node.id}": {said}')
         return _source(node, place, base, self._sources)
+
+    def _refusal(self, written: str, base: str) -> str:
+        """Return what the host says of a place, which most nodes share: asked once in a pass."""
+        if (written, base) not in self._refused:
+            self._refused[written, base] = self._host.refusal(written, base, self._root)
+        return self._refused[written, base]
 
 
 def _made(said: Said, found: _Found) -> Resolved:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.contract.files import read_bytes
 from reconciler.contract.values import replace
 from reconciler.model.manifest import Limits
 
@@ -78,8 +79,7 @@ def _version_2(group: str) -> Limits:
 
 
 def _word(file: str) -> str:
-    with open(file, "rb", buffering=0) as opened:
-        return opened.read().decode("ascii").strip()
+    return read_bytes(file).decode("ascii").strip()
 
 
 def _bytes(text: str) -> int | None:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.contract.files import read_bytes
 from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def _read(pid: str, uid: int, words: tuple[bytes, ...]) -> Entry | None:
     """
     place = f"{PROC}/{pid}"
     try:
-        with open(f"{place}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123 - three times as fast as pathlib
-            argv = file.read()
+        argv = read_bytes(f"{place}/cmdline")
         if not all(word in argv for word in words) or os.stat(place).st_uid != uid:  # noqa: PTH116 - see above
             return None
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -76,7 +76,6 @@ def started_at(pid: int) -> str | None:
 
 def _stat(pid: int) -> list[str] | None:
     try:
-        with open(f"{PROC}/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - see above
-            return file.read().decode("ascii", "replace").rpartition(")")[2].split()
+        return read_bytes(f"{PROC}/{pid}/stat").decode("ascii", "replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
