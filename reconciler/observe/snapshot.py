@@ -37,8 +37,8 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
         running = processes.list(site.instance)
         nodes, services = shm.look()
         snapshots, broken = sources.look(Path(site.sources_dir))
-        files = node_files(Path(site.nodes_dir))
         containers, images = listed()
+    files = node_files(Path(site.nodes_dir))  # late: of all that is seen, this changes most, and most is waited for
     return Observed(
         site=site,
         containers=with_memory(with_limits(containers)),
