@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.contract import files, lock
+from reconciler.contract import doorbell, files, lock
 from reconciler.model.errors import FilesError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def write_assignments(site: Site, document: Assignments) -> None:
         directory = Path(site.nodes_dir, document.name)
         _directory(directory, PRIVATE)
         files.replace_text(directory / "assignments.json", files.dump(document))
+        doorbell.ring(directory)
 
 
 def write_endpoints(site: Site, document: Endpoints) -> None:

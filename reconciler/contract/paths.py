@@ -6,7 +6,7 @@
     controller.lock      held by flock while a controller converges continuously
     sessions/<s>.json    lease, written and locked by the client library
     endpoints/<s>.json   where a session's ends are, written by the controller
-    nodes/<name>/        assignments.json, status.json, alive (locked by the node runtime)
+    nodes/<name>/        assignments.json, status.json, alive (locked by the node runtime), .doorbell
     iox2/                the instance's own iceoryx2 root directory
 """
 

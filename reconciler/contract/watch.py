@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONGEST_WAIT_S = 1.0
+BLIND_WAIT_S = 0.05
+"""The longest wait where the kernel has no watch left for this user: what waits for a file then asks for it."""
 
 _IN_CLOSE_WRITE, _IN_MOVED, _IN_CREATE, _IN_DELETE = 0x8, 0xC0, 0x100, 0x200
 _IN_Q_OVERFLOW, _IN_ISDIR = 0x4000, 0x4000_0000
@@ -49,7 +51,7 @@ class Watch:
         self._directories = [str(directory) for directory in directories]
         self._armed: Dict[str, int] = {}
         self._places: Dict[int, str] = {}
-        self._events = _LIBC.inotify_init1(_FLAGS)
+        self._events = -1
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
         os.set_blocking(self._wake_in, False)
@@ -69,6 +71,8 @@ class Watch:
         poll.register(self._wake_out, select.POLLIN)
         if self._events >= 0:
             poll.register(self._events, select.POLLIN)
+        else:
+            timeout_s = min(timeout_s, BLIND_WAIT_S)
         poll.poll(max(min(timeout_s, LONGEST_WAIT_S), 0.0) * 1000)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_out, 65_536)
@@ -95,6 +99,8 @@ class Watch:
     def _arm(self) -> bool:
         """Watch the directories that now have the names; the kernel knows those that it watches already."""
         new = False
+        if self._events < 0:
+            self._events = _LIBC.inotify_init1(_FLAGS)
         for directory in self._directories:
             place = _LIBC.inotify_add_watch(self._events, os.fsencode(directory), _MASK)
             before = self._armed.get(directory, -1)

@@ -2,7 +2,7 @@
 
 It holds `alive` by `flock`, writes `status.json`, and serves each assigned session in a thread of its own.
 
-Rule: `assignments.json` is all it goes by. It looks when the directory changes, and once a second in any case.
+Rule: `assignments.json` is all it goes by. It looks when it is rung for, and once a second in any case.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from reconciler.contract import env, exits, files, lock, names
-from reconciler.contract.watch import Watch
+from reconciler.contract.doorbell import Doorbell
 from reconciler.node import bounded, code, later, stall
 from reconciler.node.doing import Doing, Place
 from reconciler.node.usage import Meter
@@ -77,7 +77,6 @@ class Runtime:
     def __init__(self, setting: Setting) -> None:
         """Remember what to run."""
         self._setting = setting
-        self._watch = Watch(setting.directory)
         self._workers: Dict[Key, Worker] = {}
         self._parting: List[Worker] = []
         self._generation = ""
@@ -97,6 +96,7 @@ class Runtime:
         if not lock.take(alive):
             _log.error("%s is served by another process already: end that one first", self._setting.name)
             return exits.TAKEN
+        self._doorbell = Doorbell(self._setting.directory)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         self._write_status()
@@ -124,7 +124,7 @@ class Runtime:
                 self._end_where_a_node_hangs()
                 self._bound_log()
                 self._get_ready_for_arrays()
-                self._watch.wait(min(STATUS_EVERY_S, stall.due_in_s(self._all_workers())))
+                self._doorbell.wait(min(STATUS_EVERY_S, stall.due_in_s(self._all_workers())))
             _log.info("%s: ending", signal.Signals(self._stopping).name)
         finally:
             self._stop_all()
@@ -146,7 +146,7 @@ class Runtime:
         for key, served in wanted.items():
             if key not in self._workers:
                 place = self._place(served.session)
-                self._workers[key] = Worker(domain, served, kind, changed=self._watch.wake, place=place)
+                self._workers[key] = Worker(domain, served, kind, changed=self._doorbell.ring, place=place)
                 self._workers[key].start()
         if self._generation != assignments.generation:
             _log.info("generation %s: %d sessions", assignments.generation, len(wanted))
@@ -239,7 +239,7 @@ class Runtime:
 
     def _on_signal(self, number: int, _: Optional[FrameType]) -> None:
         self._stopping = number  # nothing here may take a lock, which the interrupted thread may hold
-        self._watch.wake()
+        self._doorbell.ring()
 
 
 def _key(served: files.Served) -> Key:

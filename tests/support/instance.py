@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from reconciler.contract import env, files, names, paths
+from reconciler.contract import doorbell, env, files, names, paths
 from reconciler.contract.files import Assignments, Channel, Endpoints, Served
 from reconciler.contract.watch import Watch
 from reconciler.shm import Shm
@@ -107,6 +107,7 @@ class Instance:
         directory.mkdir(exist_ok=True)
         document = Assignments(directory.name, secrets.token_hex(6), served, leaving)
         files.replace_text(directory / "assignments.json", files.dump(document))
+        doorbell.ring(directory)
         return document.generation
 
     def status(self, name: str) -> files.Status | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -160,6 +161,27 @@ def test_a_directory_that_is_replaced_is_watched_anew(tmp_path: Path) -> None:
         assert {change.name for change in watch.wait(1)} == {"new"}
         (tmp_path / "old" / "x").write_text("")
         assert watch.wait(0) == []
+
+
+def test_where_the_kernel_has_no_watch_left_a_wait_is_short_and_one_is_taken_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user has 128 of them on most machines, whoever else takes them."""
+
+    class NoneLeft:
+        def __getattr__(self, name: str) -> object:
+            return lambda *_: -1
+
+    with monkeypatch.context() as gone:
+        gone.setattr("reconciler.contract.watch._LIBC", NoneLeft())
+        watch = Watch(tmp_path)
+        began = time.monotonic()
+        assert watch.wait(1) == []
+        assert time.monotonic() - began < 0.5
+    with closing(watch):
+        watch.wait(0)
+        (tmp_path / "x").write_text("")
+        assert {change.name for change in watch.wait(1)} == {"x"}
 
 
 def test_what_is_not_followed_any_more_is_silent(tmp_path: Path) -> None:
