@@ -70,6 +70,7 @@ def audio(file: IO[bytes], name: str, *, frame_ms: float) -> Iterator[Audio]:
     sound = _header(file, name)
     at_once = max(round(sound.rate * frame_ms / 1000), 1) * sound.block
     left, sent = sound.size, 0
+    is_open = sound.size == NO_LENGTH or (sound.size >= LEAST_OPEN and not file.seekable())
     if min(at_once, left) > LONGEST_FRAME_BYTES:
         msg = f"{name}: {frame_ms:g} ms of {sound.channels} channels at {sound.rate} Hz are too much for one frame"
         raise ValueError(msg)
@@ -83,7 +84,7 @@ def audio(file: IO[bytes], name: str, *, frame_ms: float) -> Iterator[Audio]:
             sent += len(samples)
         if len(raw) < asked:
             break
-        left = left if sound.size == NO_LENGTH else left - asked
+        left = left if is_open else left - asked
     else:
         return
     if sound.size < LEAST_OPEN:

@@ -17,7 +17,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
-from reconciler.contract.values import asdict, dataclass, names_of
+from reconciler.contract.values import asdict, dataclass, named, names_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 _PIECE_BYTES = 1 << 16
+
+_TEXTS = {"session", "node", "state", "message", "generation"}
+"""Fields of a session's status that are no numbers."""
 
 RELIABLE = "reliable"
 LATEST = "latest"
@@ -190,9 +193,12 @@ def parse_status(text: str) -> Optional[Status]:
     """Read a status, or None where the text is damaged."""
     raw = _load(text)
     try:
-        sessions = tuple(SessionStatus(**_known(SessionStatus, entry)) for entry in raw.get("sessions", ()))
-        usage = Usage(**_known(Usage, raw.get("usage", {})))
-        return Status(raw["name"], raw.get("generation", ""), sessions, raw.get("error", ""), usage)
+        sessions = tuple(_status_of(SessionStatus, entry) for entry in raw.get("sessions", ()))
+        usage = _status_of(Usage, raw.get("usage", {}))
+        texts = (raw["name"], raw.get("generation", ""), raw.get("error", ""))
+        if not all(isinstance(text, str) for text in texts):
+            return None
+        return Status(texts[0], texts[1], sessions, texts[2], usage)
     except (KeyError, TypeError, AttributeError):
         return None
 
@@ -258,6 +264,19 @@ def _load(text: str) -> Dict[str, Any]:
 
 def _known(kind: Any, raw: Mapping[str, Any]) -> Dict[str, Any]:
     return {name: raw[name] for name in names_of(kind) if name in raw}
+
+
+def _status_of(kind: Any, raw: Mapping[str, Any]) -> Any:
+    """Return a part of a status. The node's own process writes there, so that types are looked at, too.
+
+    Raises:
+        TypeError: if a number is none, or a text.
+    """
+    made = kind(**_known(kind, raw))
+    for name, value in named(made).items():
+        if not isinstance(value, str if name in _TEXTS else (int, float)):
+            raise TypeError(name)
+    return made
 
 
 def _channel(raw: Mapping[str, Any]) -> Channel:

@@ -94,7 +94,10 @@ class Watch:
 
     def close_soon(self) -> None:
         """Stop watching, and don't wait for it: the kernel takes some 10 ms until it has let go of the directories."""
-        threading.Thread(target=self.close, daemon=True).start()
+        try:
+            threading.Thread(target=self.close, daemon=True).start()
+        except RuntimeError:  # there is no thread left
+            self.close()
 
     def _arm(self) -> bool:
         """Watch the directories that now have the names; the kernel knows those that it watches already."""

@@ -191,7 +191,7 @@ def _lines(path: Path, position: int) -> Iterator[_Written]:
             if not raw.endswith(b"\n"):
                 return
             position += len(raw)
-            text = raw.decode("utf-8", "replace").rstrip("\n").lstrip("\0")  # lost while it was read
+            text = raw.decode("utf-8", "replace").rstrip("\n").rpartition("\0")[2]  # the hole came while it was read
             stamped = _STAMPED.fullmatch(text)
             if stamped:
                 at_ns, text = _nanoseconds(stamped), stamped["text"]

@@ -11,6 +11,7 @@ Source: fallocate(2), `FALLOC_FL_PUNCH_HOLE`, which ext4, XFS, Btrfs, ZFS and tm
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 
@@ -39,8 +40,11 @@ def bound(file: int = STDOUT) -> None:
     if not stat.S_ISREG(there.st_mode) or there.st_blocks * BLOCK_BYTES <= LONGEST_BYTES:
         return
     kept_bytes = LONGEST_BYTES // 2
-    if _FALLOCATE(file, _PUNCH_HOLE | _KEEP_SIZE, 0, (there.st_size - kept_bytes) // PAGE_BYTES * PAGE_BYTES) == 0:
+    dropped_bytes = (there.st_size - kept_bytes) // PAGE_BYTES * PAGE_BYTES
+    if dropped_bytes <= 0 or _FALLOCATE(file, _PUNCH_HOLE | _KEEP_SIZE, 0, dropped_bytes) == 0:
         return
+    if (code := ctypes.get_errno()) not in (errno.EOPNOTSUPP, errno.ENOSYS):
+        raise OSError(code, os.strerror(code))
     # This file system makes no holes, so the file begins anew. What is written between the two calls is lost.
     with open(f"/proc/self/fd/{file}", "rb") as again:  # noqa: PTH123 - a file that may have no name any more
         again.seek(-kept_bytes, os.SEEK_END)

@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
+import threading
 from types import ModuleType
 from typing import Any, Iterator
 
 NUMPY = "numpy"
+
+_importing = threading.RLock()
+# A child that is forked while another thread imports would wait for ever for that thread to be done.
+os.register_at_fork(before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release)
 
 
 class _Later(ModuleType):
     """Stands for a module, and imports it when something of it is asked for. Any thread may."""
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(importlib.import_module(self.__name__), name)
+        with _importing:
+            found = getattr(importlib.import_module(self.__name__), name)
         setattr(self, name, found)  # from now on it is found here
         return found
 
 
-def is_due() -> bool:
-    """Tell whether numpy has not been needed yet."""
-    return NUMPY not in sys.modules
-
-
 def load() -> None:
     """Import numpy now. Where it can't be, whoever uses it says why."""
-    with contextlib.suppress(ImportError):
+    with _importing, contextlib.suppress(ImportError, RuntimeError):
         importlib.import_module(NUMPY)
 
 

@@ -84,6 +84,7 @@ class Runtime:
         self._written = files.Status("")
         self._written_at = 0.0
         self._stopping = 0
+        self._arrays_due = True
         self._began_at = time.monotonic()
         self._doing: Optional[Doing] = None
         # Outside a container the control group is everybody's, and says nothing of this process.
@@ -221,10 +222,11 @@ class Runtime:
 
     def _get_ready_for_arrays(self) -> None:
         """Import numpy when the rush of the start is over, and while no frame would be held up by it."""
-        if later.is_due() and time.monotonic() - self._began_at > ARRAYS_AFTER_S:
-            at_rest = not any(each.received for each in self._written.sessions)
-            if at_rest:
-                later.load()
+        if not self._arrays_due or time.monotonic() - self._began_at <= ARRAYS_AFTER_S:
+            return
+        self._arrays_due = False
+        if not any(each.received for each in self._written.sessions):
+            later.load()
 
     def _stop_all(self) -> None:
         self._stop(self._all_workers())

@@ -55,6 +55,7 @@ class HostProcesses:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._children: dict[int, tuple[ProcessSpec, subprocess.Popen[bytes]]] = {}
         self._ends: dict[str, ProcessEnd] = {}
         self._listed: tuple[Process, ...] = ()
@@ -91,6 +92,10 @@ class HostProcesses:
         Raises:
             ProcessError: if it can't be started.
         """
+        with self._starting:  # or one that starts would have its log removed by another as that of one long gone
+            self._start(spec)
+
+    def _start(self, spec: ProcessSpec) -> None:
         import subprocess  # noqa: PLC0415 - a look must not pay for it
 
         living = {_names(entry)[1] for entry in self._living()}
@@ -98,7 +103,7 @@ class HostProcesses:
             return
         try:
             Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
-            _drop_oldest_logs(Path(spec.log_path).parent, living)
+            _drop_oldest_logs(Path(spec.log_path).parent, {*living, spec.name})
             with Path(spec.log_path).open("ab") as log:
                 child = subprocess.Popen(
                     spec.argv,

@@ -7,6 +7,7 @@ block the interpreter.
 from __future__ import annotations
 
 import math
+import operator
 import threading
 import time
 import weakref
@@ -68,8 +69,7 @@ class Publisher:
         self._barrier = Barrier()
         self._windows = memory.Windows()
         self._port = channel.port.encode()
-        self._alike: Tuple[Any, ...] = ()
-        self._tail = b""
+        self._alike: Tuple[Tuple[Any, ...], bytes] = ((), b"")
         self._open = True
         slots = channel.buffer + (channel.subscribers + channels.SPARE_SUBSCRIBERS) * channels.MAX_BORROWED
         services = domain.open(channel)
@@ -114,14 +114,9 @@ class Publisher:
             deadline = None if timeout_s is None else time.monotonic() + timeout_s
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
-            reserved = self._reserved(frame, encoded, metadata) if "_loan" in frame.__dict__ else None
-            sample = reserved or self._loan(encoded[2] + len(metadata), deadline, look)
-            window = self._windows.at(sample)
-            if reserved is None:
-                _fill(window, encoded, metadata)
-            if encoded[4:] != self._alike:
-                self._alike = encoded[4:]
-                self._tail = wire.encode_tail(*self._alike, self._port)
+            if encoded[4:] != self._alike[0]:
+                # In one step: a signal's handler may raise between any two.
+                self._alike = (encoded[4:], wire.encode_tail(*encoded[4:], self._port))
             cause_input, cause_incarnation, cause_position, cause_nth = cause
             try:
                 head = wire.encode_head(
@@ -145,7 +140,12 @@ class Publisher:
                 )
             except wire.OUT_OF_RANGE as error:
                 raise codec.untimely(frame) from error
-            window.header[:] = head + self._tail
+            reserved = self._reserved(frame, encoded, metadata) if "_loan" in frame.__dict__ else None
+            sample = reserved or self._loan(encoded[2] + len(metadata), deadline, look)
+            window = self._windows.at(sample)
+            if reserved is None:
+                _fill(window, encoded, metadata)
+            window.header[:] = head + self._alike[1]
             self._send(sample)
 
     def ready(self, *, timeout_s: Optional[float] = None, look: Optional[Callable[[], bool]] = None) -> None:
@@ -192,7 +192,7 @@ class Publisher:
                 f"{kind.__name__} can't be filled in place: reserve one of {', '.join(map(_name, codec.ARRAY_FIELDS))}"
             )
             raise FrameInvalid(msg)
-        shape = tuple(shape)
+        shape = tuple(map(operator.index, shape))  # of numpy's small integers the product would wrap around
         array_bytes = math.prod(shape) * element.itemsize
         size_bytes = array_bytes + len(codec.encode_metadata(content.get("metadata", {})))
         with self._lock:

@@ -194,6 +194,40 @@ def test_a_reserved_frame_is_filled_in_place_and_sent_once(instance: Instance) -
         del received, frame
 
 
+def test_a_send_that_was_interrupted_leaves_the_next_frame_whole(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler raises just as the part of the header is made that alike frames share."""
+
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with ends(instance, CHANNEL) as channel:
+        reader = channel.read("a")
+        channel.send(Tensor(np.zeros((2, 3))))
+        with monkeypatch.context() as handler:
+            handler.setattr("reconciler.contract.header.encode_tail", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                channel.send(Tensor(np.zeros((3, 2))))
+        channel.send(Tensor(np.zeros((3, 2))))
+        assert [frame.array.shape for frame in drain(reader) if isinstance(frame, Tensor)] == [(2, 3), (3, 2)]
+
+
+def test_a_reserved_frame_that_is_refused_is_still_there_to_be_sent(instance: Instance) -> None:
+    with ends(instance, CHANNEL) as channel:
+        reader = channel.read("a")
+        frame = channel.sender.reserve(Tensor, (np.int16(640), np.int16(480)), timestamp_ns=1 << 70)
+        frame.array[:] = 3
+        with pytest.raises(FrameInvalid, match="timestamp_ns"):
+            channel.send(frame)
+        assert frame.array.flags.writeable
+        object.__setattr__(frame, "timestamp_ns", 5)
+        channel.send(frame)
+        (received,) = drain(reader)
+        assert isinstance(received, Tensor)
+        assert (received.array == 3).all()
+
+
 def test_a_reliable_sender_stops_a_buffer_ahead_and_says_who_is_slow(instance: Instance) -> None:
     with ends(instance, CHANNEL) as channel:
         reader = channel.read("a")

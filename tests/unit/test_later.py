@@ -46,5 +46,32 @@ def test_frames_without_arrays_do_not_ask_for_it() -> None:
     assert _said(f"{START}{text}") == ["False"]
 
 
+FORKED = """
+import os, threading, time
+from reconciler.node import later
+
+importing = threading.Event()
+
+def load():
+    with later._importing:
+        importing.set()
+        time.sleep(0.1)
+
+thread = threading.Thread(target=load)
+thread.start()
+importing.wait()
+child = os.fork()
+if not child:
+    later.load()
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+"""
+
+
+def test_a_fork_while_another_thread_imports_it_does_not_wait_for_that_thread() -> None:
+    assert _said(f"{START}{FORKED}".replace("; \n", "\n", 1)) == ["7"]
+
+
 def test_programs_of_users_are_left_as_they_are() -> None:
     assert _said("import reconciler.stream, sys; print(type(sys.modules['numpy']).__name__)") == ["module"]

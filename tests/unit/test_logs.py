@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import io
 import os
 import re
@@ -82,11 +84,16 @@ def test_a_file_that_nobody_stamps_has_the_time_of_its_last_change(tmp_path: Pat
     assert [(line.at_ns, line.text) for line in read_file(path, "rc-x-1")[0]] == [(OLD_NS, "plain")]
 
 
+def _no_holes(*_: object) -> int:
+    ctypes.set_errno(errno.EOPNOTSUPP)
+    return -1
+
+
 @pytest.fixture(params=[True, False], ids=["holes", "no holes"])
 def log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
     """A log as a host process has it, on a file system that makes holes and on one that does not."""
     if not request.param:
-        monkeypatch.setattr(bounded, "_FALLOCATE", lambda *_: -1)
+        monkeypatch.setattr(bounded, "_FALLOCATE", _no_holes)
     monkeypatch.setattr(bounded, "LONGEST_BYTES", 1 << 20)
     with (tmp_path / "log").open("ab", buffering=0) as file:
         yield file

@@ -126,6 +126,27 @@ def test_damaged_document_counts_as_missing(site: Site, tmp_path: Path, text: st
     assert look(site).node_files[0].assignments is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "rc-x", "usage": {"oom_kills": "many"}}',
+        '{"name": "rc-x", "usage": {"throttled": null}}',
+        '{"name": "rc-x", "sessions": [{"session": "s", "backlog": "2"}]}',
+        '{"name": "rc-x", "sessions": [{"session": 7}]}',
+        '{"name": "rc-x", "error": 7}',
+        '{"name": 7}',
+    ],
+)
+def test_status_of_other_types_counts_as_missing(site: Site, tmp_path: Path, text: str) -> None:
+    """It lies where the node's own process writes."""
+    written.write_assignments(site, Assignments("rc-x", "g1"))
+    status = tmp_path / "run" / "nodes" / "rc-x" / "status.json"
+    status.write_text('{"name": "rc-x", "usage": {"throttled": 1}, "sessions": [{"session": "s"}]}')
+    assert look(site).node_files[0].status is not None
+    status.write_text(text)
+    assert look(site).node_files[0].status is None
+
+
 def test_leases_that_nobody_holds_are_named(site: Site) -> None:
     held, dropped = (lease.ask(Path(site.sessions_dir), "echo") for _ in range(2))
     assert look(site).stale_leases == ()
