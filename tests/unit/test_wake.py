@@ -104,7 +104,8 @@ def test_a_swapped_link_wakes(watched: tuple[Path, Bell, Callable[[], None]]) ->
     assert _until_it_rings(bell, lambda n: (place.parent / "two" / "a.yaml").write_text(str(n)))
 
 
-def test_an_event_stream_that_ends_is_opened_again() -> None:
+def test_an_event_stream_that_ends_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wake, "RECONNECT_S", 0.02)
     bell, stop = Bell(), threading.Event()
     opened: list[int] = []
 
@@ -125,7 +126,8 @@ def test_an_event_stream_that_ends_is_opened_again() -> None:
     assert bell.again()
 
 
-def test_a_probe_wakes_only_on_a_change() -> None:
+def test_a_probe_wakes_only_on_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wake, "PROBE_S", 0.02)
     stop = threading.Event()
     answers = iter([1, 1, 1, 2])
     asked = threading.Event()
