@@ -151,6 +151,7 @@ class RealHistory:
             "ready pipelines": (set(self.wanted), ready),
             "directories": (names, {path.name for path in self.place.paths.nodes.iterdir()}),
             "snapshots": (digests, {path.name for path in self.place.paths.sources.iterdir()}),
+            "whole snapshots": (digests, digests & sources.present(self.place.paths.sources)),
             "endpoints": (set(self.wanted), {path.stem for path in self.place.paths.endpoints.iterdir()}),
         }
         return [f"{what} shall be {shall} and are {are}" for what, (shall, are) in pairs.items() if shall != are]
