@@ -98,22 +98,11 @@ def test_a_node_that_appears_reports_and_ends_wakes(place: Paths, rings: list[fl
     eventually(lambda: wake.LOCK_LAG_S in rings, within_s=10)
 
 
-def test_assignments_that_are_damaged_in_place_are_a_reason_to_look(place: Paths) -> None:
+@pytest.mark.parametrize("name", ["assignments.json", "status.json"])
+def test_what_is_damaged_in_place_is_a_reason_to_look(place: Paths, name: str) -> None:
     """Ours are renamed into place; a hand, or a disk, changes them where they lie."""
-    node = place.nodes / "rc-i-1"
-    node.mkdir()
-    path = node / "assignments.json"
-    files.replace_text(path, "whole")
-    signs = Signs(place)
-    with closing(Watch(*signs.directories())) as watch:
-        path.write_bytes(b"dam\xff")
-        assert any(signs.matters(change) for change in watch.wait(1))
-
-
-def test_a_status_that_is_damaged_in_place_is_a_reason_to_look(place: Paths) -> None:
-    node = place.nodes / "rc-i-1"
-    node.mkdir()
-    path = node / "status.json"
+    path = place.nodes / "rc-i-1" / name
+    path.parent.mkdir()
     files.replace_text(path, _status("one"))
     signs = Signs(place)
     with closing(Watch(*signs.directories())) as watch:
