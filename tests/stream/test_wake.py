@@ -120,7 +120,7 @@ class Clock:
 
 
 def rest_ms(spin: Spin, clock: Clock) -> int:
-    """Return after how long a reader spins again, while frames come all the time."""
+    """Return after how long a reader spins again, while frames come all the time; a step of the clock at most too much."""
     begun = clock.now
     spin.blocked(clock.now)
     while not spin.begin():
@@ -165,11 +165,11 @@ def test_a_reader_rests_longer_each_time_that_somebody_else_wants_to_run(monkeyp
     for _ in range(7):
         rests.append(rest_ms(spin, clock))
         assert not spin.again(), "giving the core away took long"
-    assert rests == [0, 10, 20, 40, 80, 160, 200]
+    assert rests == pytest.approx([0, 10, 20, 40, 80, 160, 200], abs=1)
     clock.sleep(2 * REST_S)
     assert rest_ms(spin, clock) == 0
     assert not spin.again()
-    assert rest_ms(spin, clock) == 10, "the last time was long ago"
+    assert rest_ms(spin, clock) == pytest.approx(10, abs=1), "the last time was long ago"
 
 
 def test_a_reader_told_not_to_spin_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
