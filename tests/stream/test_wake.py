@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from reconciler.contract.files import LATEST, Channel
 from reconciler.stream import Text, inbox
 from reconciler.stream import spin as spins
@@ -18,8 +20,6 @@ from tests.stream.ends import drain, ends
 from tests.support.instance import PATIENCE_S
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.support.instance import Instance
 
 CHANNEL = Channel("s_a_input", readers=("a",), buffer=8, subscribers=3)
