@@ -1,8 +1,8 @@
 """An echo in plain iceoryx2, as somebody would write it in Python who wants speed and nothing else.
 
 Rule: it waits as our streams do in the mode that is measured, and copies the payload once each way, as they do. The
-payload is never looked at. With `keep` it also keeps as many samples for a reader that comes back as they do. The echo
-that polls is stopped while it is not its turn, or it would take the others' core.
+payload is never looked at, and nothing is kept. The echo that polls is stopped while it is not its turn, or it would take
+the others' core.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LARGEST_BYTES = 4 << 20
 class Raw:
     """One end of a raw echo: sends on one service, receives on the other."""
 
-    def __init__(self, config: iox.config.Config, name: str, *, server: bool, poll: bool, keep: int) -> None:
+    def __init__(self, config: iox.config.Config, name: str, *, server: bool, poll: bool) -> None:
         builder = iox.NodeBuilder.new().config(config).signal_handling_mode(iox.SignalHandlingMode.Disabled)
         self._node = builder.create(iox.ServiceType.Ipc)
-        self._poll, self._keep = poll, keep
+        self._poll = poll
         there, back = (f"{name}_{way}" for way in (("back", "there") if server else ("there", "back")))
         frames, event = self._open(there)
         self._sender = frames.publisher_builder().initial_max_slice_len(LARGEST_BYTES).create()
@@ -41,8 +41,7 @@ class Raw:
     def _open(self, name: str) -> tuple[iox.PortFactoryPublishSubscribe, iox.PortFactoryEvent]:
         service = iox.ServiceName.new(name)
         frames = self._node.service_builder(service).publish_subscribe(iox.Slice[ctypes.c_uint8])
-        frames = frames.subscriber_max_buffer_size(max(BUFFER, self._keep)).enable_safe_overflow(OVERFLOW)
-        frames = frames.history_size(self._keep)
+        frames = frames.subscriber_max_buffer_size(BUFFER).enable_safe_overflow(OVERFLOW)
         return frames.open_or_create(), self._node.service_builder(service).event().open_or_create()
 
     def send(self, address: int, size_bytes: int) -> None:
@@ -70,7 +69,7 @@ class Raw:
 
 
 def start(
-    config: iox.config.Config, name: str, *, poll: bool, keep: int = 0
+    config: iox.config.Config, name: str, *, poll: bool
 ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[bool], None]]:
     """Start an echo in a process of its own; return one round trip, the end, and what stops it and lets it go on."""
     parent, ready = os.pipe()
@@ -78,13 +77,13 @@ def start(
     if child == 0:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
         try:
-            server = Raw(config, name, server=True, poll=poll, keep=keep)
+            server = Raw(config, name, server=True, poll=poll)
             os.write(ready, b"!")
             server.serve()
         finally:
             os._exit(1)  # what the parent would clean up is the parent's
     os.read(parent, 1)
-    end = Raw(config, name, server=False, poll=poll, keep=keep)
+    end = Raw(config, name, server=False, poll=poll)
 
     def trip(size: int) -> None:
         array = content.setdefault(size, np.zeros(size, np.uint8))

@@ -177,6 +177,12 @@ class FormatError(ValueError):
 OUT_OF_RANGE = struct.error
 """What `encode_head` raises for a field that is no number, or too large a one."""
 
+_FLAGS = struct.Struct("<H")
+_FLAGS_AT = FrameHeader.flags.offset
+
+OLDEST = 1
+"""A flag of a frame that is sent again: of those before it in its incarnation nothing is kept."""
+
 encode_head = _HEAD.pack
 """Return the bytes of a header's fields up to `payload_bytes`, given in the order of `Header`; a tail follows."""
 
@@ -184,6 +190,11 @@ encode_head = _HEAD.pack
 def encode_tail(shape: Tuple[int, ...], rate: float, layout: bytes, port: bytes) -> bytes:
     """Return the bytes of a header's fields from `rate` on: an array's sizes are eight, the rest 0."""
     return _TAIL.pack(rate, *shape, *_PADDING[len(shape)], port, layout)
+
+
+def set_flags(raw: memoryview, flags: int) -> None:
+    """Change the flags of a header."""
+    _FLAGS.pack_into(raw, _FLAGS_AT, flags)
 
 
 def decode(raw: Union[bytes, memoryview]) -> Header:

@@ -1,7 +1,8 @@
 """Channels: a publish-subscribe service for frames and an event service of the same name to wake readers.
 
 Rule: every end opens a channel with the same limits, computed from the graph, because whoever comes first creates it.
-Overflow drops the oldest; that a reliable reader is never overrun is the sender's business (`credit.py`).
+Overflow drops the oldest; that a reliable reader is never overrun is the sender's business (`credit.py`), and so is
+to keep what a reader may want again (`keeper.py`).
 """
 
 from __future__ import annotations
@@ -115,10 +116,11 @@ class Domain:
             raise TransportError(msg)
         name = iox.ServiceName.new(channel.name)
         subscribers = channel.subscribers + SPARE_SUBSCRIBERS
+        keepers = MAX_PUBLISHERS if keeps(channel) else 0
         frames = self._node.service_builder(name).publish_subscribe(iox.Slice[Block])
         frames = frames.user_header(FrameHeader).payload_alignment(iox.Alignment.new(BLOCK_BYTES))
-        frames = frames.max_publishers(MAX_PUBLISHERS).max_subscribers(subscribers)
-        frames = frames.subscriber_max_buffer_size(channel.buffer).history_size(history(channel))
+        frames = frames.max_publishers(MAX_PUBLISHERS).max_subscribers(subscribers + keepers)
+        frames = frames.subscriber_max_buffer_size(depth(channel)).history_size(0)
         frames = frames.subscriber_max_borrowed_samples(MAX_BORROWED).enable_safe_overflow(OVERFLOW)
         event = self._node.service_builder(name).event().max_listeners(subscribers)
         event = event.max_notifiers(subscribers + 2 * MAX_PUBLISHERS)
@@ -126,13 +128,23 @@ class Domain:
         return Services(frames.max_nodes(nodes).open_or_create(), event.max_nodes(nodes).open_or_create())
 
 
-def history(channel: Channel) -> int:
-    """Return how many frames a sender keeps for readers that come back.
+def keeps(channel: Channel) -> bool:
+    """Tell whether a sender keeps frames for readers that come back: a program that is gone does not."""
+    return any(channel.readers)
 
-    A program that is gone does not come back: where it alone reads reliably nothing is kept, and each frame goes
-    through memory that the last one has just left, and that is still in the processor's cache.
+
+def depth(channel: Channel) -> int:
+    """Return how many frames lie in a reader's queue before the oldest is dropped.
+
+    What is sent again comes behind what is still there, so where that can happen there is room for both.
     """
-    return channel.buffer if any(channel.readers) else 0
+    return 2 * channel.buffer if keeps(channel) else channel.buffer
+
+
+def slots(channel: Channel) -> int:
+    """Return how many frames one sender's memory has to hold: in queues the last ones, and what readers borrow."""
+    readers = channel.subscribers + SPARE_SUBSCRIBERS
+    return depth(channel) + (readers + 1) * MAX_BORROWED + MAX_LOANS
 
 
 def _patiently(create: Callable[[], T], what: str) -> T:

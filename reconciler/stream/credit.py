@@ -4,13 +4,13 @@ Every reader named in the channel is waited for, alive or not: a killed one come
 session's own program (reader "") is waited for only while it is attached.
 
 Rule: never more than `buffer` frames are sent and unacknowledged, so that nothing a reliable reader needs is dropped
-from its queue or from the sender's history.
+from its queue, or let go of by its sender.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Callable, List, Optional
+from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
 from reconciler.stream import position
 from reconciler.stream.errors import Backpressure, Closed
@@ -112,6 +112,14 @@ class Credit:
     def backlog(self, sent: int) -> int:
         """Return how many of the sent frames the slowest reader has not finished. Any thread may ask."""
         return max((reader.behind(sent) for reader in self._readers), default=0)
+
+    def acknowledged(self, sent: int) -> int:
+        """Return how many frames all readers have acknowledged, so that nobody wants them again."""
+        return sent - max((reader.unacknowledged(sent) for reader in self._readers), default=0)
+
+    def asks(self) -> Tuple[int, ...]:
+        """Return what differs from what it was when any reader asks to be sent again what is kept for it."""
+        return tuple([reader.position.asks for reader in self._readers])
 
     def asleep(self, listeners: int) -> bool:
         """Tell whether any of so many listeners may sleep; those that have no position always may."""

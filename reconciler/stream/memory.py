@@ -129,6 +129,12 @@ def copy_in(address: int, data: Union[bytes, bytearray, memoryview], size_bytes:
         writable(address, size_bytes, None)[:] = data
 
 
+def duplicate(sample: iox.Sample, loan: iox.SampleMutUninit, size_bytes: int) -> None:
+    """Copy a whole frame, header and all, into loaned memory."""
+    ctypes.memmove(loan.user_header_ptr, sample.user_header_ptr, SIZE)
+    ctypes.memmove(loan.payload_ptr, sample.payload_ptr, size_bytes)
+
+
 def copy_array_in(address: int, array: np.ndarray[Any, Any]) -> None:
     """Copy an array into shared memory in C order, whatever its own order is. Large copies release the GIL."""
     if array.nbytes:

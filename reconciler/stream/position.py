@@ -6,7 +6,8 @@
     16      8     attached: 0, or the epoch for which the session's own program reads here
     24      8     wake at: the sender sleeps until this many frames are acknowledged; 0: it does not sleep
     32      8     awake: 1 while the reader looks for itself before it sleeps; 0: it sleeps, or does not say
-    40      24    reserved
+    40      8     asks: a number that is another one each time the reader wants to have what is kept for it sent again
+    48      16    reserved
 
 Every field is one aligned 8-byte word with one writer (wake at: the sender sets, the reader clears), so no lock is
 needed. The file outlives its reader, which is how a restarted reader knows what it had finished; that a reader lives
@@ -36,7 +37,7 @@ COUNT_BITS = 40
 COUNT_MASK = (1 << COUNT_BITS) - 1
 TAG_MASK = (1 << (64 - COUNT_BITS)) - 1
 
-_ACKNOWLEDGED, _ATTACHED, _WAKE_AT, _AWAKE = range(1, 5)
+_ACKNOWLEDGED, _ATTACHED, _WAKE_AT, _AWAKE, _ASKS = range(1, 6)
 """Places of the 8-byte words."""
 
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
@@ -163,6 +164,16 @@ class Position:
     @awake.setter
     def awake(self, awake: bool) -> None:
         self._words[_AWAKE] = awake
+
+    @property
+    def asks(self) -> int:
+        """A number that is another one each time the reader asks for what is kept for it; 0: it never has."""
+        return self._words[_ASKS]
+
+    def ask(self) -> None:
+        """Ask the sender to send again what this reader has not acknowledged, and wake it where it waits."""
+        self._words[_ASKS] = time.monotonic_ns()
+        self.wake()
 
     def hold(self) -> bool:
         """Lock the position for as long as its reader lives; False when another reader has it."""

@@ -6,22 +6,19 @@ block the interpreter.
 
 from __future__ import annotations
 
-import math
-import operator
+import contextlib
 import threading
 import time
-import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple, Type, TypeVar
 
 import iceoryx2 as iox
-import numpy as np
 
 from reconciler.contract import header as wire
 from reconciler.stream import channel as channels
-from reconciler.stream import codec, forks, memory
+from reconciler.stream import codec, forks, memory, reserved
 from reconciler.stream.credit import Credit
-from reconciler.stream.errors import Backpressure, Closed, FrameInvalid, TransportError
+from reconciler.stream.errors import Backpressure, Closed, SharedMemoryFull, TransportError
+from reconciler.stream.keeper import Keeper
 from reconciler.stream.position import Barrier
 from reconciler.stream.room import Room
 
@@ -33,23 +30,12 @@ F = TypeVar("F", bound="Frame")
 
 FIRST_SLICE_BLOCKS = 16
 LOAN_PAUSE_S = 0.001
+KEPT_BYTES = 1 << 18
+"""So much is sent before what was acknowledged of it is let go of: a part of what a core's own cache holds."""
 
 _LOAN: Any = getattr(iox.Publisher, "__loan_slice_uninit", iox.Publisher.loan_slice_uninit)
 _INITIALIZED: Any = getattr(iox.SampleMutUninit, "__assume_init", iox.SampleMutUninit.assume_init)
 """What iceoryx2's methods do once they have asked `typing` for the element type, which takes as long as the rest."""
-
-
-@dataclass
-class Loan:
-    """Shared memory that a frame reserved and its publisher has not sent yet.
-
-    The array keeps the loan; the loan must not keep the array, since numpy takes no part in finding cycles.
-    """
-
-    publisher: Publisher
-    sample: Optional[iox.SampleMutUninit]
-    size_bytes: int
-    array: Optional[weakref.ref[np.ndarray[Any, Any]]] = None
 
 
 class Publisher:
@@ -71,12 +57,16 @@ class Publisher:
         self._port = channel.port.encode()
         self._alike: Tuple[Tuple[Any, ...], bytes] = ((), b"")
         self._open = True
-        slots = channel.buffer + (channel.subscribers + channels.SPARE_SUBSCRIBERS) * channels.MAX_BORROWED
+        self._weight = 0
+        self._answered: Tuple[int, ...] = ()
+        self._attend = True
+        """Whether to look before a send what readers ask for: one slept, or the last send was interrupted."""
+        slots = channels.slots(channel)
         services = domain.open(channel)
+        self._keeper = Keeper(services, channel, self.incarnation) if channels.keeps(channel) else None
         factory = services.frames.publisher_builder().initial_max_slice_len(FIRST_SLICE_BLOCKS)
         factory = factory.allocation_strategy(iox.AllocationStrategy.PowerOfTwo)
-        factory = factory.max_loaned_samples(channels.MAX_LOANS)
-        factory = factory.override_sample_preallocation(slots + channels.MAX_LOANS)
+        factory = factory.max_loaned_samples(channels.MAX_LOANS).override_sample_preallocation(slots)
         try:
             self._publisher = factory.create()
             self._notifier = services.event.notifier_builder().create()
@@ -84,7 +74,7 @@ class Publisher:
         except (iox.PublisherCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a sender on {channel.name}: {error}"
             raise TransportError(msg) from error
-        self._room = Room(slots + channels.MAX_LOANS)
+        self._room = Room(slots)
         self._credit = Credit(domain.positions, channel, self.incarnation)
         forks.guard(self)
 
@@ -114,6 +104,9 @@ class Publisher:
             deadline = None if timeout_s is None else time.monotonic() + timeout_s
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
+            if self._attend and self._keeper is not None:
+                self._repeat(self._keeper, deadline, look)
+            self._attend = True
             if encoded[4:] != self._alike[0]:
                 # In one step: a signal's handler may raise between any two.
                 self._alike = (encoded[4:], wire.encode_tail(*encoded[4:], self._port))
@@ -140,10 +133,12 @@ class Publisher:
                 )
             except wire.OUT_OF_RANGE as error:
                 raise codec.untimely(frame) from error
-            reserved = self._reserved(frame, encoded, metadata) if "_loan" in frame.__dict__ else None
-            sample = reserved or self._loan(encoded[2] + len(metadata), deadline, look)
+            filled = None
+            if "_loan" in frame.__dict__:
+                filled = frame.__dict__["_loan"].take(self, encoded, metadata)
+            sample = filled or self._loan(encoded[2] + len(metadata), deadline, look)
             window = self._windows.at(sample)
-            if reserved is None:
+            if filled is None:
                 _fill(window, encoded, metadata)
             window.header[:] = head + self._alike[1]
             self._send(sample)
@@ -184,34 +179,21 @@ class Publisher:
             SharedMemoryFull: if it does not fit.
             Backpressure: if too many frames are reserved.
         """
-        element = np.dtype(dtype)
-        codec.dtype_code(element)
-        field = codec.ARRAY_FIELDS.get(kind)
-        if field is None:
-            msg = (
-                f"{kind.__name__} can't be filled in place: reserve one of {', '.join(map(_name, codec.ARRAY_FIELDS))}"
-            )
-            raise FrameInvalid(msg)
-        shape = tuple(map(operator.index, shape))  # of numpy's small integers the product would wrap around
-        array_bytes = math.prod(shape) * element.itemsize
-        size_bytes = array_bytes + len(codec.encode_metadata(content.get("metadata", {})))
+        what = reserved.layout(kind, shape, dtype, content.get("metadata", {}))
         with self._lock:
             self._need_open()
-            self._room.ask(size_bytes, self.channel.name)
-            sample = self._try_loan(size_bytes)
+            self._room.ask(what.size_bytes, self.channel.name)
+            self._weight += what.size_bytes
+            if self._weight >= KEPT_BYTES:
+                self._let_go()
+            sample = self._try_loan(what.size_bytes)
         if sample is None:
             msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
             raise Backpressure(msg)
-        loan = Loan(self, sample, size_bytes)
-        block = memory.writable(sample.payload_ptr, array_bytes, loan) if array_bytes else bytearray()
-        array: np.ndarray[Any, Any] = np.ndarray(shape, element, block)
-        loan.array = weakref.ref(array)
-        frame = kind(**{field: array}, **content)
-        object.__setattr__(frame, "_loan", loan)
-        return frame
+        return reserved.frame(kind, what, reserved.Loan(self, self.channel.name, sample, what.size_bytes), content)
 
     def refresh(self) -> None:
-        """Connect readers that came since the last send; they get what the history holds.
+        """Connect readers that came since the last send, and send again what they ask for.
 
         Who sends does so too, and may hold the lock until its readers make room: nobody waits for that here.
         """
@@ -233,6 +215,8 @@ class Publisher:
                 self._open = False
                 self._credit.close()
                 del self._publisher, self._notifier, self._ends
+                if self._keeper is not None:
+                    self._keeper.close()
                 self._domain.left(self.channel)
 
     def _need_open(self) -> None:
@@ -253,25 +237,50 @@ class Publisher:
         except iox.ConnectionFailure as error:
             msg = f"iceoryx2 can't connect the readers of {self.channel.name}: {error}"
             raise TransportError(msg) from error
+        self._answer()
         self._notifier.notify()
 
-    def _reserved(self, frame: Frame, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
-        """Return the memory a frame was filled in, if it was reserved here and can go as it is."""
-        loan: Loan = frame.__dict__["_loan"]
-        if loan.publisher is not self:
-            return None
-        if loan.sample is None:
-            msg = f"{self.channel.name}: a reserved frame can be sent once: reserve another one"
-            raise FrameInvalid(msg)
-        array = loan.array() if loan.array is not None else None
-        payload, payload_bytes = encoded[1], encoded[2]
-        if array is None or payload is not array or payload_bytes + len(metadata) > loan.size_bytes:
-            return None
-        if metadata:
-            memory.copy_in(loan.sample.payload_ptr + payload_bytes, metadata, len(metadata))
-        sample, loan.sample = loan.sample, None
-        array.flags.writeable = False
-        return sample
+    def _answer(self) -> None:
+        """Send again what readers ask for; where there is no memory for it now, with a later call."""
+        if self._keeper is not None:
+            with contextlib.suppress(Backpressure, SharedMemoryFull):
+                self._repeat(self._keeper, time.monotonic(), None)
+
+    def _repeat(self, keeper: Keeper, deadline: Optional[float], look: Optional[Callable[[], bool]]) -> None:
+        """Make sure of what was sent, where that is in doubt, and send again what readers ask for.
+
+        Raises:
+            SharedMemoryFull: if there is no memory for it; a later call goes on.
+            Backpressure: if readers hold all of it.
+        """
+
+        def again(sample: iox.Sample, header: wire.Header, flags: int) -> None:
+            size_bytes = header.payload_bytes + header.metadata_bytes
+            copy = self._loan(size_bytes, deadline, look)
+            memory.duplicate(sample, copy, size_bytes)
+            wire.set_flags(self._windows.at(copy).header, flags)
+            _INITIALIZED(copy).send()
+
+        asks = self._credit.asks()
+        if asks == self._answered and not keeper.unsure:
+            return
+        self._attend = True
+        try:
+            if keeper.unsure:
+                self.sent = keeper.repeat(self._credit.acknowledged(self.sent), self.sent, again)
+            if asks != self._answered:
+                keeper.repeat(self._credit.acknowledged(self.sent), self.sent, again)
+                self._answered = asks
+        except (iox.SendError, iox.ReceiveError, iox.ConnectionFailure) as error:
+            msg = f"iceoryx2 can't send again on {self.channel.name}: {error}"
+            raise TransportError(msg) from error
+
+    def _let_go(self) -> None:
+        """Let go of what was acknowledged before more is loaned: the next frame goes where it lay."""
+        self._weight = 0
+        if self._keeper is not None:
+            self._attend = True
+            self._keeper.let_go(self._credit.acknowledged(self.sent), self.sent)
 
     def _loan(
         self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
@@ -279,6 +288,9 @@ class Publisher:
         """Loan memory; where readers hold all of it, wait until one lets go."""
         if size_bytes > self._room.small_bytes:
             self._room.ask(size_bytes, self.channel.name)
+        self._weight += size_bytes
+        if self._weight >= KEPT_BYTES:
+            self._let_go()
         while True:
             sample = self._try_loan(size_bytes)
             if sample is not None:
@@ -302,14 +314,21 @@ class Publisher:
         return sample
 
     def _send(self, sample: iox.SampleMutUninit) -> None:
+        ready = _INITIALIZED(sample)
         try:
-            _INITIALIZED(sample).send()
+            ready.send()
+            self.sent += 1
         except iox.SendError as error:
             msg = f"iceoryx2 can't send on {self.channel.name}: {error}"
             raise TransportError(msg) from error
-        self.sent += 1
+        except BaseException:  # a signal's handler raised, before or after
+            if self._keeper is not None:
+                self._keeper.unsure = True
+            raise
         self._barrier()
-        if self._credit.asleep(self._ends.number_of_listeners):
+        self._attend = self._credit.asleep(self._ends.number_of_listeners)
+        if self._attend:
+            self._answer()
             self._notifier.notify()
 
 
@@ -328,7 +347,3 @@ def _fill(window: memory.Window, encoded: codec.Encoded, metadata: bytes) -> Non
         memory.copy_in(window.address, payload, payload_bytes)
     if metadata:
         memory.copy_in(window.address + payload_bytes, metadata, len(metadata))
-
-
-def _name(kind: type) -> str:
-    return kind.__name__

@@ -1,7 +1,8 @@
 """The receiving end of a channel.
 
 Rule: a reader takes frames in order, each once. It acknowledges a frame only when it is done with it, so that what a
-killed reader left unfinished comes again; what comes again although it was done is passed over by its position.
+killed reader left unfinished comes again; what comes again although it was done is passed over by its position. Where
+frames are missing that the sender keeps, the reader asks for them and passes over what comes until they are there.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Subscriber:
         self.dropped = 0
         self.doubled = 0
         self._reliable = channel.delivery == RELIABLE
+        self._asking = False
         self._tally = memory.Tally()
         self._barrier = position.Barrier()
         self._windows = memory.Windows()
@@ -63,12 +65,12 @@ class Subscriber:
         self._domain = domain
         self._born = time.monotonic_ns()
         services = domain.open(channel)
-        factory = services.frames.subscriber_builder().buffer_size(channel.buffer if self._reliable else 1)
-        factory = factory.history_request(channels.history(channel) if self._reliable and reader else 0)
+        factory = services.frames.subscriber_builder().buffer_size(channels.depth(channel) if self._reliable else 1)
         self.position: Optional[position.Position] = None
         if reader in channel.readers:
             self.position = position.Position(position.path(domain.positions, channel.name, reader))
             self.position.awake = False
+        self._is_kept = self.position is not None and channels.keeps(channel)
         try:
             self.listener = services.event.listener_builder().create()
             self._notifier = services.event.notifier_builder().create()
@@ -76,6 +78,8 @@ class Subscriber:
         except (iox.SubscriberCreateError, iox.ListenerCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a reader on {channel.name}: {error}"
             raise TransportError(msg) from error
+        if self._reliable and reader:
+            self._ask()
         forks.guard(self)
 
     def take(self) -> Optional[Arrival]:
@@ -114,7 +118,7 @@ class Subscriber:
     def awakes(self) -> None:
         """Say that the reader looks for frames before it sleeps again."""
         if self.position is not None:
-            self.position.awake = True
+            self.position.awake = not self._asking
 
     def wake(self) -> None:
         """Wake whoever waits on this channel; from any thread."""
@@ -125,6 +129,8 @@ class Subscriber:
         if self.position is not None and self.position.stale():
             self.position.close()
             self.position = position.Position(self.position.path)
+            if self._asking:
+                self.position.ask()
 
     def close(self) -> None:
         """Close this end. Arrays that were received stay valid."""
@@ -145,13 +151,24 @@ class Subscriber:
             if header.position < self._next:
                 self.doubled += 1
                 return False
+            if self._is_kept and not header.flags & wire.OLDEST:
+                self._ask()
+                return False
             self.dropped += header.position - self._next
         self._next = header.position + 1
+        self._asking = False
         if header.cause_incarnation and self._is_repeated(header):
             self.doubled += 1
             self.done(header)
             return False
         return True
+
+    def _ask(self) -> None:
+        """Have sent again what is kept for this reader. It stands as asleep until that came: then its sender looks."""
+        if not self._asking and self.position is not None:
+            self._asking = True
+            self.position.awake = False
+            self.position.ask()
 
     def _is_repeated(self, header: wire.Header) -> bool:
         """Tell whether this was received before, from the same node before it was killed and did its work again."""

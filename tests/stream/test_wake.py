@@ -84,6 +84,7 @@ def test_only_readers_that_may_sleep_are_notified(instance: Instance) -> None:
         reader = channel.read("a")
         channel.send(Text("it has not said that it looks for itself"))
         assert notified(reader)
+        drain(reader)
         reader.awakes()
         channel.send(Text("it looks for itself"))
         assert not notified(reader)
@@ -120,7 +121,7 @@ class Clock:
 
 
 def rest_ms(spin: Spin, clock: Clock) -> int:
-    """Return after how long a reader spins again, while frames come all the time; a step of the clock at most too much."""
+    """Return after how long a reader spins again, while frames come all the time, or a step of the clock more."""
     begun = clock.now
     spin.blocked(clock.now)
     while not spin.begin():
