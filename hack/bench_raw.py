@@ -1,8 +1,8 @@
 """An echo in plain iceoryx2, as somebody would write it in Python who wants speed and nothing else.
 
 Rule: it waits as our streams do in the mode that is measured, and copies the payload once each way, as they do. The
-payload is never looked at, and nothing is kept. The echo that polls is stopped while it is not its turn, or it would take
-the others' core.
+payload is never looked at, and nothing is kept. The echo that polls is stopped while it is not its turn, or it would
+take the others' core.
 """
 
 from __future__ import annotations
