@@ -2,8 +2,8 @@
 
 Rule: nobody else speaks to the engine. Errors are translated here, by status code, into the one family of errors. What
 a repeated call finds already done is success: 304 on start and stop, 404 on remove, 409 on a create that happened
-before. Importing this package costs nothing, and looking at a local engine little; the first call of another kind
-pays for docker-py.
+before. Importing this package costs nothing, and little is a look at a local engine or one of its containers made,
+started, stopped and removed; the first call of another kind pays for docker-py.
 """
 
 from __future__ import annotations

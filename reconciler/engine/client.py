@@ -11,12 +11,12 @@ import requests
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 
 from reconciler.contract import labels
-from reconciler.engine import containers, refusals, streams
+from reconciler.engine import containers, making, refusals, streams
 from reconciler.engine.build import build
 from reconciler.engine.calls import Calls
-from reconciler.engine.errors import CONFLICT, NOT_FOUND, refused, status_of, translated
+from reconciler.engine.errors import refused, status_of, translated
 from reconciler.engine.stage import Workplaces
-from reconciler.engine.wire import DEFAULT_SOCKET, socket_path
+from reconciler.engine.wire import CONFLICT, DEFAULT_SOCKET, NOT_FOUND, socket_path
 from reconciler.model.errors import EngineError, NameTakenError
 
 if TYPE_CHECKING:
@@ -106,24 +106,28 @@ class Engine:
         """
         what = f"create container {spec.name}"
         with self._write(what):
-            host = self._client.create_host_config(**containers.host_config(spec))
             try:
-                self._client.create_container(spec.image, host_config=host, **containers.options(spec))
+                self._client.create_container_from_config(making.body(spec), spec.name)
             except APIError as error:
-                if status_of(error) == CONFLICT:
-                    self._settle_conflict(spec, error)
-                elif status_of(error) == NOT_FOUND:
-                    raise refused(what, error, reason="ImageMissing") from error
-                else:
-                    raise
+                self.settle_create(spec, refused(what, error))
 
-    def _settle_conflict(self, spec: ContainerSpec, error: APIError) -> None:
+    def settle_create(self, spec: ContainerSpec, error: EngineError) -> None:
+        """Return if a refused `create` is success, as the name is ours already; raise what is to be said if not."""
+        if error.status == CONFLICT:
+            with translated(f"create container {spec.name}"):
+                self._settle_conflict(spec, error)
+        elif error.status == NOT_FOUND:
+            raise EngineError(str(error), status=error.status, reason="ImageMissing") from error
+        else:
+            raise error
+
+    def _settle_conflict(self, spec: ContainerSpec, error: EngineError) -> None:
         """Tell apart who has the name: we do, a stranger does, or it is on its way out."""
         self._calls.read("inspect container")
         try:
             found = self._client.inspect_container(spec.name)
         except APIError as gone:
-            raise refused(f"create container {spec.name}", error) from gone
+            raise error from gone
         wanted, marks = dict(spec.labels), found["Config"].get("Labels") or {}
         if any(marks.get(mark) != wanted.get(mark) for mark in (labels.INSTANCE, labels.KIND, labels.NODE_HASH)):
             msg = (
@@ -132,7 +136,7 @@ class Engine:
             )
             raise NameTakenError(msg) from error
         if found["State"]["Status"] == "removing":
-            raise refused(f"create container {spec.name}", error) from error
+            raise error
 
     def start(self, container: str) -> None:
         """Start a container; one that runs is success. After an error it may run all the same.
@@ -145,10 +149,15 @@ class Engine:
             try:
                 self._client.start(container)
             except APIError as error:
-                if status_of(error) == NOT_FOUND and not self._is_there(container):
-                    raise
-                self._calls.read("explain a refusal")
-                raise refusals.explained(self._client, container, what, error) from error
+                raise self.explained_start(container, refused(what, error)) from error
+
+    def explained_start(self, container: str, error: EngineError) -> EngineError:
+        """Return the error of a refused `start`, with its cause where that can be found."""
+        with translated(f"start container {container[:12]}"):
+            if error.status == NOT_FOUND and not self._is_there(container):
+                return error
+            self._calls.read("explain a refusal")
+            return refusals.explained(self._client, container, error)
 
     def _is_there(self, container: str) -> bool:
         return bool(self._client.containers(all=True, filters={"id": container}))

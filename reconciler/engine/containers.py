@@ -13,79 +13,14 @@ from reconciler.model.observed import Container, ContainerState, Image
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from docker.types import DeviceRequest
-
-    from reconciler.model.instance import ContainerSpec
-
-STOP_TIMEOUT_S = 5
-LOG_FILE_BYTES = "10m"
-LOG_FILES = "3"
-"""A container's output on disk is bounded to 30 MB; older lines go."""
 
 UNLIMITED_BYTES = 1 << 60
 """A memory limit that no machine reaches: the engine knows no word to take one away again."""
-
-TMP_BYTES = 256 << 20
-"""Room in a container's own `/tmp`, the one place besides its mounts where it can write. It counts as its memory."""
-
-TMP = f"rw,nosuid,nodev,exec,mode=1777,size={TMP_BYTES}"
-"""A node runs any code it likes, so `noexec` would stop no attacker, only libraries that compile at run time."""
 
 PERIOD_US = 100_000
 """The period over which the engine has `NanoCpus` counted. Source: moby 20.10, `daemon/oci_linux.go`."""
 
 _EXITED = re.compile(r"Exited \((\d+)\)")
-
-
-def host_config(spec: ContainerSpec) -> dict[str, Any]:
-    """Return the options of a container's host side.
-
-    Host paths are mounts of type bind and not `binds`: a missing one is an error then, not an empty directory of
-    root's.
-    Docker's own restart policy would fight the controller, so it is off. The init process reaps what a node leaves
-    and passes signals on.
-    What else a container could do to its host is taken from it: every capability, more of them by a setuid program, and
-    the image's files. The engine's seccomp profile is its default, so it is not named. None of this is in the node
-    hash: a container keeps what it was made with until it is made anew, and an upgrade restarts nothing.
-    """
-    from docker.types import LogConfig, Mount, Ulimit  # noqa: PLC0415 - a look must not pay for docker-py
-
-    return {
-        "mounts": [Mount(v.container_path, v.host_path, type="bind", read_only=v.read_only) for v in spec.mounts],
-        "init": True,
-        "privileged": False,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "read_only": True,
-        "tmpfs": {"/tmp": TMP},  # noqa: S108 - the container's own
-        "restart_policy": {"Name": "no"},
-        "network_mode": spec.network,
-        "mem_limit": spec.limits.memory_bytes,
-        "memswap_limit": spec.limits.memory_bytes,
-        "nano_cpus": spec.limits.nano_cpus,
-        "pids_limit": spec.limits.pids,
-        "port_bindings": _bindings(spec.ports),
-        "ipc_mode": spec.ipc or None,
-        "shm_size": spec.shm_bytes or None,
-        "device_requests": _devices(spec),
-        "ulimits": [Ulimit(name="nofile", soft=spec.open_files, hard=spec.open_files)] if spec.open_files else None,
-        "log_config": LogConfig(type="json-file", config={"max-size": LOG_FILE_BYTES, "max-file": LOG_FILES}),
-    }
-
-
-def options(spec: ContainerSpec) -> dict[str, Any]:
-    """Return the options of a container besides its host side."""
-    return {
-        "name": spec.name,
-        "entrypoint": [""],  # the engine's way to say "none": the command is whole, whatever the image says
-        "command": list(spec.command),
-        "user": spec.user,
-        "environment": dict(spec.environment),
-        "labels": dict(spec.labels),
-        "ports": [_exposed(port) for port in _bindings(spec.ports)],
-        "stop_timeout": STOP_TIMEOUT_S,
-        "use_config_proxy": False,
-    }
 
 
 def container(raw: dict[str, Any]) -> Container:
@@ -175,29 +110,3 @@ def _name(raw: dict[str, Any]) -> str:
     """Return a container's own name: those with a second slash are links of other containers to it."""
     own = [name[1:] for name in raw.get("Names") or () if "/" not in name[1:]]
     return own[0] if own else str(raw["Id"])[:12]
-
-
-def _bindings(ports: Iterable[str]) -> dict[str, list[Any]]:
-    """Return `8080:80`, `127.0.0.1:8080:80/udp` or `80` as the engine's bindings, inner port to outer ones."""
-    from docker.utils.ports import split_port  # noqa: PLC0415 - a look must not pay for docker-py
-
-    bindings: dict[str, list[Any]] = {}
-    for port in ports:
-        inner, outer = split_port(port)
-        for place, found in enumerate(inner):
-            bindings.setdefault(found, []).append(outer[place] if outer else None)
-    return bindings
-
-
-def _devices(spec: ContainerSpec) -> list[DeviceRequest] | None:
-    """Return the GPUs to ask for. The engine's count of -1 is all of them, as ours is."""
-    from docker.types import DeviceRequest  # noqa: PLC0415 - a look must not pay for docker-py
-
-    if spec.gpu_ids:
-        return [DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu"]])]
-    return [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])] if spec.gpus else None
-
-
-def _exposed(port: str) -> tuple[str, str]:
-    number, _, protocol = port.partition("/")
-    return (number, protocol or "tcp")

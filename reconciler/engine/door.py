@@ -1,6 +1,7 @@
-"""The engine as the control plane gets it: looks go by the wire where it is local, all else by docker-py.
+"""The engine as the control plane gets it: where it is local, looks and a container's common way go by the wire.
 
-Rule: docker-py is imported with the first call that needs it, so a pass that finds nothing to do never pays for it.
+Rule: docker-py is imported with the first call that needs it. So nobody pays for it who finds nothing to do, nor who
+brings up or takes down containers whose images are there. Why the engine refuses is found out by docker-py alone.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract import labels
-from reconciler.engine import containers
+from reconciler.engine import containers, making
 from reconciler.engine.calls import Calls
 from reconciler.engine.recent import Recent
+from reconciler.engine.wire import NOT_FOUND
+from reconciler.model.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.engine.client import Engine
     from reconciler.engine.port import Listing
     from reconciler.engine.wire import Listed, Wire
+    from reconciler.model.instance import ContainerSpec
     from reconciler.model.observed import Container, Image
 
 
@@ -59,6 +63,42 @@ class Door:
         with self._containers(instance) as found, self._images() as images:
             yield lambda: self._recent.keep(instance, (_containers(found()), _images(images())), asked_s=asked_s)
 
+    def create(self, spec: ContainerSpec) -> None:
+        """Create a container; one of ours that is already there is success, see `Engine`."""
+        what = f"create container {spec.name}"
+        with self._write(what):
+            try:
+                self._wire.does("POST", "containers/create", what, body=making.body(spec), name=spec.name)
+            except EngineError as error:
+                self._whole().settle_create(spec, error)
+
+    def start(self, container: str) -> None:
+        """Start a container; one that runs is success, see `Engine`."""
+        what = f"start container {container[:12]}"
+        with self._write(what):
+            try:
+                self._wire.does("POST", f"containers/{container}/start", what)
+            except EngineError as error:
+                raise self._whole().explained_start(container, error) from error
+
+    def stop(self, container: str, *, timeout_s: int) -> None:
+        """Ask a container to end and kill it after `timeout_s`; one that has ended or is gone is success."""
+        what = f"stop container {container[:12]}"
+        with self._write(what), _gone_is_success():
+            self._wire.does("POST", f"containers/{container}/stop", what, wait_s=timeout_s, t=timeout_s)
+
+    def remove(self, container: str) -> None:
+        """Remove a container that does not run, with its anonymous volumes; one that is gone is success."""
+        what = f"remove container {container[:12]}"
+        with self._write(what), _gone_is_success():
+            self._wire.does("DELETE", f"containers/{container}", what, v=1)
+
+    def forget_cache(self, volume: str) -> None:
+        """Remove an instance's cache of downloads; one that is gone is success."""
+        what = f"remove volume {volume}"
+        with self._write(what), _gone_is_success():
+            self._wire.does("DELETE", f"volumes/{volume}", what)
+
     def end_builds(self) -> None:
         """Cut off the builds under way; there are none before docker-py is there."""
         if self._engine is not None:
@@ -85,6 +125,15 @@ class Door:
         self.calls.read(what)
         return self._wire.asked("images", what, all=0)
 
+    @contextmanager
+    def _write(self, what: str) -> Iterator[None]:
+        self.calls.write(what.split(maxsplit=1)[0])
+        self._recent.disturb()
+        try:
+            yield
+        finally:
+            self._recent.disturb()
+
     def _whole(self) -> Engine:
         from reconciler.engine.client import Engine  # noqa: PLC0415 - see the module's rule
 
@@ -92,6 +141,15 @@ class Door:
             if self._engine is None:
                 self._engine = Engine.connect(timeout_s=self._timeout_s, calls=self.calls, changed=self._recent.disturb)
             return self._engine
+
+
+@contextmanager
+def _gone_is_success() -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        if error.status != NOT_FOUND:
+            raise
 
 
 def _containers(raw: Listed) -> tuple[Container, ...]:

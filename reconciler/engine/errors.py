@@ -15,9 +15,6 @@ from reconciler.model.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOT_FOUND = 404
-CONFLICT = 409
-
 _TRANSPORT = (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError)
 
 

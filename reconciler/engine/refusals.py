@@ -11,25 +11,23 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract import labels
-from reconciler.engine.errors import refused
+from reconciler.model.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import docker
-    from docker.errors import APIError
-
-    from reconciler.model.errors import EngineError
 
 BUILT_IN = {"bridge", "default", "host", "none"}
 
 
-def explained(client: docker.APIClient, container: str, what: str, error: APIError) -> EngineError:
+def explained(client: docker.APIClient, container: str, error: EngineError) -> EngineError:
     """Return the error for a start that was refused, with its cause where it can be found."""
     found = client.inspect_container(container)
     for reason, said in (*_network(client, found), *_ports(client, found), *_gpus(found)):
-        return refused(f"{what}: {said}", error, reason=reason)
-    return refused(what, error)
+        tried, _, answer = str(error).partition(": ")
+        return EngineError(f"{tried}: {said}: {answer}", status=error.status, reason=reason)
+    return error
 
 
 def _network(client: docker.APIClient, found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,9 +18,10 @@ from docker.types import LogConfig, Mount
 
 from reconciler.contract import labels
 from reconciler.engine.archive import archive
-from reconciler.engine.errors import CONFLICT, NOT_FOUND, status_of
+from reconciler.engine.errors import status_of
 from reconciler.engine.recipe import CACHE_DIR, NEEDS_HELP
 from reconciler.engine.streams import container_output
+from reconciler.engine.wire import CONFLICT, NOT_FOUND
 from reconciler.model.errors import BuildError, NameTakenError
 from reconciler.model.remedy import remedy, telling
 

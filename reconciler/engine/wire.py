@@ -1,7 +1,7 @@
-"""Asking a local engine with the standard library alone: importing docker-py costs more than a whole look.
+"""Speaking to a local engine with the standard library alone: importing docker-py costs more than a whole look.
 
-Rule: it only asks (GET), and an answer counts when it is whole. As HTTP/1.0 an answer ends with its connection, so
-there are neither chunks nor connections to keep.
+Rule: an answer counts when it is whole. As HTTP/1.0 an answer ends with its connection, so there are neither chunks nor
+connections to keep.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from urllib.parse import quote
 from reconciler.model.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     Listed = list[dict[str, Any]]
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 SCHEME = "unix://"
 
-OK = 200
+REFUSED = 400
+NOT_FOUND = 404
+CONFLICT = 409
+"""From the first status on an answer is a refusal; 304 says that it is so already."""
+
 _PIECE_BYTES = 1 << 18
 _LONGEST_BYTES = 1 << 28
 """An engine that never stops talking is given up; the list of ten thousand containers has a tenth of it."""
@@ -79,6 +83,32 @@ class Wire:
                 _send(connection, f"{self._version}/{kind}/json?{words}")
             yield lambda: self._listed(connection, what)
 
+    def does(
+        self,
+        method: str,
+        target: str,
+        what: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        wait_s: float = 0.0,
+        **query: object,
+    ) -> None:
+        """Have something done. `what` says what is tried, as in "start container x".
+
+        `wait_s` is how long the engine may rightly keep silent over it, besides the time that every answer has.
+
+        Raises:
+            EngineUnavailableError: if it does not answer, or not whole; what was asked for may have been done.
+            EngineError: if it refuses.
+        """
+        words = "&".join(f"{key}={quote(str(value), safe='')}" for key, value in query.items())
+        with self._connection() as connection:
+            connection.settimeout(self.timeout_s + wait_s)
+            with _or_unavailable():
+                said = b"" if body is None else json.dumps(body).encode()
+                _send(connection, f"{self._version}/{target}?{words}", method=method, body=said)
+            _received(connection, what)
+
     def _listed(self, connection: socket.socket, what: str) -> Listed:
         _, body = _received(connection, what)
         try:
@@ -106,8 +136,9 @@ def _or_unavailable() -> Iterator[None]:
         raise unavailable(error) from error
 
 
-def _send(connection: socket.socket, target: str) -> None:
-    connection.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+def _send(connection: socket.socket, target: str, *, method: str = "GET", body: bytes = b"") -> None:
+    content = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+    connection.sendall(f"{method} {target} HTTP/1.0\r\nHost: docker\r\n{content}\r\n".encode() + body)
 
 
 def _received(connection: socket.socket, what: str) -> tuple[dict[str, str], bytes]:
@@ -116,7 +147,7 @@ def _received(connection: socket.socket, what: str) -> tuple[dict[str, str], byt
         status, headers = _head(head.decode("latin-1"))
         if len(body) != int(headers.get("content-length", len(body))):
             raise ConnectionResetError(0, "it answered with a part only")
-    if status != OK:
+    if status >= REFUSED:
         raise EngineError(f"the engine can't {what}: {_explanation(body)} (status {status})", status=status)
     return headers, body
 

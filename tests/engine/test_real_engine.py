@@ -238,6 +238,17 @@ class TestRealEngine(EngineChecks):
         assert rig.one().state == "created"
 
 
+class TestEngineElsewhere(EngineChecks):
+    """One that is no socket of this machine is reached by docker-py alone, and does the same."""
+
+    @pytest.fixture
+    def rig(self, instance: str, base: str) -> Iterator[Rig]:
+        with closing(Engine.connect()) as whole:
+            hand = RealHand(whole, base)
+            yield Rig(whole, instance, base, hand)
+            hand.tidy()
+
+
 def test_engine_that_is_not_there_is_one_line_with_the_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     with pytest.raises(EngineUnavailableError) as caught:

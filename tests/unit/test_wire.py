@@ -1,7 +1,8 @@
-"""Asking a local engine over its socket: whole answers count, everything else is an engine that does not answer."""
+"""Speaking to a local engine over its socket: whole answers count, all else is an engine that does not answer."""
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.engine.door import Door
 from reconciler.engine.wire import Wire
 from reconciler.model.errors import EngineError, EngineUnavailableError
+from reconciler.model.instance import ContainerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +39,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 with connection:
                     question = connection.recv(65_536).decode()
                     if asked is not None:
-                        asked.append(question.split("\r\n", 1)[0])
+                        asked.append(question)
                     connection.sendall(raw)
 
         threads.append(threading.Thread(target=answer))
@@ -65,7 +68,7 @@ def test_the_engine_s_own_version_is_spoken(serve: Serve) -> None:
     wire = serve(_said(b"OK", more="Api-Version: 1.41\r\n"), _said(b'[{"Id": "a"}]'), asked=asked)
     wire.negotiate()
     assert listed(wire, "containers", all=1, filters={"label": ["x=y"]}) == [{"Id": "a"}]
-    assert asked == [
+    assert [each.split("\r\n", 1)[0] for each in asked] == [
         "GET /_ping HTTP/1.0",
         "GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%20%5B%22x%3Dy%22%5D%7D HTTP/1.0",
     ]
@@ -96,6 +99,67 @@ def test_a_refusal_says_why_and_with_which_status(serve: Serve) -> None:
 def test_an_answer_that_is_no_list_is_refused(serve: Serve) -> None:
     with pytest.raises(EngineError, match="no list"):
         listed(serve(_said(b'{"Id": "a"}')), "images")
+
+
+def test_what_is_to_be_done_is_sent_whole(serve: Serve) -> None:
+    asked: list[str] = []
+    wire = serve(_said(b'{"Id": "c"}', status="201 Created"), asked=asked)
+    wire.does("POST", "containers/create", "create container x", body={"Image": "i"}, name="a b&c")
+    head, body = asked[0].split("\r\n\r\n")
+    assert head.split("\r\n")[0] == "POST /containers/create?name=a%20b%26c HTTP/1.0"
+    assert "Content-Length: 14" in head
+    assert json.loads(body) == {"Image": "i"}
+
+
+def test_a_door_brings_up_and_takes_down_without_docker_py(serve: Serve) -> None:
+    """What is so already, or gone already, is success."""
+    asked: list[str] = []
+    done, already = b"HTTP/1.0 204 No Content\r\n\r\n", b"HTTP/1.0 304 Not Modified\r\n\r\n"
+    gone = _said(b'{"message": "No such container"}', status="404 Not Found")
+    door = Door(serve(done, done, already, gone, done, gone, gone, asked=asked), timeout_s=5)
+    door.create(ContainerSpec("x", "i", (), (), (), "none", "0:0"))
+    door.start("c")
+    door.start("c")
+    door.stop("c", timeout_s=4)
+    door.stop("c", timeout_s=4)
+    door.remove("c")
+    door.forget_cache("v")
+    assert [each.split(" HTTP", 1)[0] for each in asked] == [
+        "POST /containers/create?name=x",
+        "POST /containers/c/start?",
+        "POST /containers/c/start?",
+        "POST /containers/c/stop?t=4",
+        "POST /containers/c/stop?t=4",
+        "DELETE /containers/c?v=1",
+        "DELETE /volumes/v?",
+    ]
+    assert door.calls.writes == {"create": 1, "start": 2, "stop": 2, "remove": 2}
+    assert door._engine is None
+
+
+def test_a_stop_may_take_its_own_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds_s: list[float | None] = []
+
+    class Noting(socket.socket):
+        def settimeout(self, value: float | None) -> None:
+            bounds_s.append(value)
+            super().settimeout(value)
+
+    wire = serve(b"HTTP/1.0 204 No Content\r\n\r\n")
+    monkeypatch.setattr("reconciler.engine.wire.socket.socket", Noting)
+    wire.does("POST", "containers/c/stop", "stop container c", wait_s=7)
+    assert bounds_s[-1] == wire.timeout_s + 7
+
+
+def test_what_is_refused_is_never_taken_for_done(serve: Serve) -> None:
+    door = Door(serve(_said(b'{"message": "it runs"}', status="409 Conflict")), timeout_s=5)
+    with pytest.raises(EngineError, match=r"can't remove container c: it runs \(status 409\)"):
+        door.remove("c")
+
+
+def test_an_answer_that_was_lost_is_an_engine_that_does_not_answer(serve: Serve) -> None:
+    with pytest.raises(EngineUnavailableError):
+        Door(serve(b""), timeout_s=5).start("c")
 
 
 def test_nobody_there_is_said_with_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

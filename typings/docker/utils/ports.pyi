@@ -1,3 +1,0 @@
-from typing import Any
-
-def split_port(port: str) -> tuple[list[str], list[Any] | None]: ...
