@@ -115,7 +115,10 @@ class Credit:
 
     def acknowledged(self, sent: int) -> int:
         """Return how many frames all readers have acknowledged, so that nobody wants them again."""
-        return sent - max((reader.unacknowledged(sent) for reader in self._readers), default=0)
+        behind = 0
+        for reader in self._readers:
+            behind = max(behind, reader.unacknowledged(sent))
+        return sent - behind
 
     def asks(self) -> Tuple[int, ...]:
         """Return what differs from what it was when any reader asks to be sent again what is kept for it."""

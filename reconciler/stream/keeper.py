@@ -12,7 +12,6 @@ interruption leaves is the queue as a ring that begins elsewhere; `repeat` turns
 
 from __future__ import annotations
 
-import collections
 import itertools
 from typing import TYPE_CHECKING, Callable, List
 
@@ -60,7 +59,8 @@ class Keeper:
         if count <= 0 or self.unsure:
             return
         self.unsure = True
-        collections.deque(self._take(count), maxlen=0)
+        for _ in range(count):
+            self._queue.receive()
         self._first = until
         self.unsure = False
 
@@ -91,12 +91,9 @@ class Keeper:
 
     def _has_out(self) -> bool:
         if not self._out:
-            self._out.extend(self._take(1))
+            # Taken and handed on within one call, where no handler can raise.
+            self._out.extend(itertools.islice(iter(self._queue.receive, None), 1))
         return bool(self._out)
-
-    def _take(self, count: int) -> itertools.islice[iox.Sample]:
-        """Yield frames from the queue, each taken and handed on within one call, where no handler can raise."""
-        return itertools.islice(iter(self._queue.receive, None), count)
 
     def close(self) -> None:
         """Close the end."""

@@ -28,11 +28,13 @@ _WINDOWS = 4096
 
 
 class Window(NamedTuple):
-    """A place of one sample: its header, its payload as far as small payloads go, and the address of that."""
+    """A place of one sample: its header, its payload as far as small payloads go, and where that is."""
 
     header: memoryview
     payload: memoryview
     address: int
+    endless: np.ndarray[Any, Any]
+    """The payload as bytes without an end."""
 
 
 class Windows:
@@ -54,7 +56,9 @@ class Windows:
             if len(self._windows) >= _WINDOWS:
                 self._windows.clear()
             header = writable(sample.user_header_ptr, SIZE, None)
-            window = Window(header, writable(address, COPY_LIMIT_BYTES, None), address)
+            endless: Any = _REACH.from_address(address)
+            block = writable(address, COPY_LIMIT_BYTES, None)
+            window = Window(header, block, address, np.frombuffer(endless, np.uint8))
             self._windows[address] = window
         return window
 
@@ -135,8 +139,10 @@ def duplicate(sample: iox.Sample, loan: iox.SampleMutUninit, size_bytes: int) ->
     ctypes.memmove(loan.payload_ptr, sample.payload_ptr, size_bytes)
 
 
-def copy_array_in(address: int, array: np.ndarray[Any, Any]) -> None:
-    """Copy an array into shared memory in C order, whatever its own order is. Large copies release the GIL."""
-    if array.nbytes:
-        target = np.frombuffer(writable(address, array.nbytes, None), array.dtype).reshape(array.shape)
-        np.copyto(target, array)
+def copy_array_in(window: Window, array: np.ndarray[Any, Any]) -> None:
+    """Copy an array into loaned memory in C order, whatever its own order is. Large copies release the GIL."""
+    target = window.endless[: array.nbytes]
+    if array.flags.c_contiguous:
+        np.copyto(target, array.reshape(-1).view(np.uint8))
+    else:
+        np.copyto(target.view(array.dtype).reshape(array.shape), array)

@@ -20,7 +20,7 @@ from reconciler.stream.credit import Credit
 from reconciler.stream.errors import Backpressure, Closed, SharedMemoryFull, TransportError
 from reconciler.stream.keeper import Keeper
 from reconciler.stream.position import Barrier
-from reconciler.stream.room import Room
+from reconciler.stream.room import LARGE_BYTES, Room
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Channel
@@ -182,7 +182,8 @@ class Publisher:
         what = reserved.layout(kind, shape, dtype, content.get("metadata", {}))
         with self._lock:
             self._need_open()
-            self._room.ask(what.size_bytes, self.channel.name)
+            if what.size_bytes > self._room.segment_bytes:
+                self._room.grow(what.size_bytes, self.channel.name)
             self._weight += what.size_bytes
             if self._weight >= KEPT_BYTES:
                 self._let_go()
@@ -286,8 +287,8 @@ class Publisher:
         self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
     ) -> iox.SampleMutUninit:
         """Loan memory; where readers hold all of it, wait until one lets go."""
-        if size_bytes > self._room.small_bytes:
-            self._room.ask(size_bytes, self.channel.name)
+        if size_bytes > self._room.segment_bytes:
+            self._room.grow(size_bytes, self.channel.name)
         self._weight += size_bytes
         if self._weight >= KEPT_BYTES:
             self._let_go()
@@ -311,6 +312,12 @@ class Publisher:
                 return None
             msg = f"iceoryx2 refuses {size_bytes:,} bytes on {self.channel.name}: {error}"
             raise TransportError(msg) from error
+        if size_bytes >= LARGE_BYTES:
+            try:
+                self._room.touch(sample.payload_ptr, size_bytes, self.channel.name)
+            except SharedMemoryFull:
+                del sample  # the error would keep it
+                raise
         return sample
 
     def _send(self, sample: iox.SampleMutUninit) -> None:
@@ -342,7 +349,7 @@ def _fill(window: memory.Window, encoded: codec.Encoded, metadata: bytes) -> Non
             window.payload[payload_bytes : payload_bytes + len(metadata)] = metadata
         return
     if is_array:
-        memory.copy_array_in(window.address, payload)
+        memory.copy_array_in(window, payload)
     else:
         memory.copy_in(window.address, payload, payload_bytes)
     if metadata:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from reconciler.contract.files import LATEST, Channel
-from reconciler.stream import Tensor, Text, keeper, memory, position, publisher
+from reconciler.stream import Tensor, Text, memory, position, publisher
 from tests.stream.ends import Ends, drain, ends
 
 if TYPE_CHECKING:
@@ -200,8 +199,9 @@ def test_letting_go_that_was_interrupted_loses_nothing(
         channel.send(Tensor(np.zeros(MIB, np.uint8)))
         drain(reader)
         with monkeypatch.context() as handler:
-            interrupted = SimpleNamespace(deque=interrupting(collections.deque, at=0, after=after))
-            handler.setattr(keeper, "collections", interrupted)
+            queue = channel.sender._keeper._queue
+            interrupted = SimpleNamespace(receive=interrupting(queue.receive, at=0, after=after))
+            handler.setattr(channel.sender._keeper, "_queue", interrupted)
             with pytest.raises(Interrupt):
                 channel.send(Tensor(np.zeros(MIB, np.uint8)))
         send(channel, range(8))
