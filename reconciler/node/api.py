@@ -9,12 +9,14 @@ class Shout(Node):
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Type, TypeVar
 
 from reconciler.stream.calls import Output
 
 if TYPE_CHECKING:
     from reconciler.stream.frame import Frame
+
+F = TypeVar("F", bound="Frame")
 
 
 class Node:
@@ -39,6 +41,8 @@ class Node:
     log: logging.Logger = logging.getLogger("node")
     """Where to write: the lines appear in the controller's log."""
 
+    _reserve: Optional[Callable[..., Any]] = None
+
     def initialize(self) -> Any:
         """Get ready for one stream: called before the first frame, and again for each stream that follows.
 
@@ -61,3 +65,24 @@ class Node:
     def output(self, port: str, frame: Frame) -> Output:
         """Return a frame addressed to a named output port, to be returned or yielded by `process`."""
         return Output(port, frame)
+
+    def reserve(
+        self, kind: Type[F], shape: Sequence[int], dtype: Any = "float32", *, port: str = "", **content: Any
+    ) -> F:
+        """Return a frame whose array lies in shared memory already, to be filled in `process` and given back once.
+
+        So what is computed into it (`np.multiply(a, b, out=frame.array)`) is not copied on its way. `port` is the
+        output it will leave by; `content` are the frame's other fields. The array must not be touched once the frame
+        was given back. At most 4 frames can be reserved at a time; one that is dropped gives its memory back.
+
+        Outside a pipeline, and where nothing is connected to the port, the array lies in ordinary memory.
+
+        Raises:
+            FrameInvalid: if frames of that kind hold no array.
+            SharedMemoryFull: if it does not fit.
+            Backpressure: if too many frames are reserved.
+        """
+        from reconciler.stream import reserved  # noqa: PLC0415 - it needs numpy, which not every node does
+
+        made: F = (self._reserve or reserved.plain)(kind, shape, dtype, content, port=port)
+        return made

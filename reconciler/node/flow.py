@@ -17,7 +17,7 @@ from reconciler.contract.files import ERRING, FAIL, READY, SKIP
 from reconciler.node.graph import cause_of
 from reconciler.node.progress import Progress
 from reconciler.stream.calls import Calls
-from reconciler.stream.errors import Closed
+from reconciler.stream.errors import Closed, FrameInvalid
 from reconciler.stream.frame import EndOfStream, Error
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.contract.files import Served
     from reconciler.node.doing import Place
     from reconciler.node.graph import Graph
+    from reconciler.stream.frame import Frame
     from reconciler.stream.subscriber import Arrival
 
 
@@ -65,7 +66,7 @@ class Flow:
             Exception: whatever the node's `initialize` raises.
         """
         params = json.loads(self._served.params) if self._served.params else {}
-        calls = Calls(self._kind, params=params, session=self._served.session, log=self._log)
+        calls = Calls(self._kind, params=params, session=self._served.session, log=self._log, reserve=self._reserve)
         self._place.initializing()
         calls.initialize()
         self._place.idle()
@@ -234,6 +235,13 @@ class Flow:
     def _report_bad(self, message: str) -> None:
         self._erring = True
         self._tell(ERRING, message)
+
+    def _reserve(self, *what: Any, port: str) -> Frame:
+        if self._graph is None:
+            msg = "a frame can be reserved in process() only: in initialize() the node may have no outputs yet"
+            raise FrameInvalid(msg)
+        frame: Frame = self._graph.reserve(*what, port=port)
+        return frame
 
     def _need_graph(self) -> Graph:
         if self._graph is None:

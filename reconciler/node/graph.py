@@ -6,9 +6,10 @@ together and a frame emitted twice is recognised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Dict, List, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Set, Type, TypeVar
 
 from reconciler.contract import header as wire
+from reconciler.stream import reserved
 from reconciler.stream.inbox import Inbox
 from reconciler.stream.publisher import Publisher
 from reconciler.stream.subscriber import Subscriber
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.stream.frame import Frame
     from reconciler.stream.subscriber import Arrival
 
+
+F = TypeVar("F", bound="Frame")
 
 _NEW = tuple.__new__
 
@@ -89,6 +92,14 @@ class Graph:
         seq = self._seq.get(port, 0)
         end.send(frame, epoch=epoch, seq=seq, cause=cause, look=self._running)
         self._seq[port] = seq + 1
+
+    def reserve(self, kind: Type[F], shape: Sequence[int], dtype: Any, content: Dict[str, Any], *, port: str) -> F:
+        """Return a frame to be filled in the memory of a port; see `Publisher.reserve`."""
+        end = self._outputs.get(port)
+        if end is None:
+            self._warn(port)
+            return reserved.plain(kind, shape, dtype, content)
+        return end.reserve(kind, shape, dtype, **content)
 
     def emit_everywhere(self, frame: Frame, *, epoch: int, cause: wire.Cause) -> None:
         """Send a frame by all ports."""

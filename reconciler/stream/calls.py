@@ -5,7 +5,7 @@ Rule: whatever a node gives back becomes outputs or a clear error, never a guess
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Type
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Type
 
 from reconciler.stream.errors import FrameInvalid
 from reconciler.stream.frame import Frame
@@ -31,13 +31,22 @@ class Calls:
     The loop runs only while a method of the node is called.
     """
 
-    def __init__(self, kind: Type[Any], *, params: Mapping[str, Any], session: str, log: logging.Logger) -> None:
-        """Make the object; `initialize` is still to be called."""
+    def __init__(
+        self,
+        kind: Type[Any],
+        *,
+        params: Mapping[str, Any],
+        session: str,
+        log: logging.Logger,
+        reserve: Optional[Callable[..., Frame]] = None,
+    ) -> None:
+        """Make the object; `initialize` is still to be called. `reserve` is what `Node.reserve` calls."""
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._node = kind()
         self._node.params = params
         self._node.session = session
         self._node.log = log
+        self._node._reserve = reserve  # noqa: SLF001 - a name that no author's own class is likely to have
 
     def initialize(self) -> None:
         """Call `initialize`, where the node has it."""

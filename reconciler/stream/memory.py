@@ -33,8 +33,8 @@ class Window(NamedTuple):
     header: memoryview
     payload: memoryview
     address: int
-    endless: np.ndarray[Any, Any]
-    """The payload as bytes without an end."""
+    endless: Any
+    """The payload as a ctypes array without an end, to be made an array of: who sends none need not import numpy."""
 
 
 class Windows:
@@ -56,9 +56,8 @@ class Windows:
             if len(self._windows) >= _WINDOWS:
                 self._windows.clear()
             header = writable(sample.user_header_ptr, SIZE, None)
-            endless: Any = _REACH.from_address(address)
             block = writable(address, COPY_LIMIT_BYTES, None)
-            window = Window(header, block, address, np.frombuffer(endless, np.uint8))
+            window = Window(header, block, address, _REACH.from_address(address))
             self._windows[address] = window
         return window
 
@@ -141,7 +140,7 @@ def duplicate(sample: iox.Sample, loan: iox.SampleMutUninit, size_bytes: int) ->
 
 def copy_array_in(window: Window, array: np.ndarray[Any, Any]) -> None:
     """Copy an array into loaned memory in C order, whatever its own order is. Large copies release the GIL."""
-    target = window.endless[: array.nbytes]
+    target = np.frombuffer(window.endless, np.uint8, array.nbytes)
     if array.flags.c_contiguous:
         np.copyto(target, array.reshape(-1).view(np.uint8))
     else:

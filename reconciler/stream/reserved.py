@@ -93,3 +93,13 @@ def frame(kind: Type[F], what: Layout, loan: Loan, content: Dict[str, Any]) -> F
     made = kind(**{what.field: array}, **content)
     object.__setattr__(made, "_loan", loan)
     return made
+
+
+def plain(kind: Type[F], shape: Sequence[int], dtype: Any, content: Dict[str, Any], *, port: str = "") -> F:  # noqa: ARG001
+    """Return such a frame with its array in ordinary memory, where there is no sender: it is copied when it is sent.
+
+    Raises:
+        FrameInvalid: if frames of that kind hold no array, or none of that type.
+    """
+    what = layout(kind, shape, dtype, content.get("metadata", {}))
+    return kind(**{what.field: np.empty(what.shape, what.dtype)}, **content)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reconciler.contract.files import LATEST, Channel, Endpoints, Served
-from reconciler.stream import Audio, Closed, Error, Json, Session, Tensor, Text, TimedOut
+from reconciler.stream import Audio, Closed, Error, Json, NodeFailed, Session, Tensor, Text, TimedOut
 from tests.support.instance import PATIENCE_S, chain
 
 if TYPE_CHECKING:
@@ -102,6 +102,56 @@ def test_one_instance_serves_many_sessions_each_with_a_node_of_its_own(instance:
         assert isinstance(last, Json)
         assert last.value == {"count": number + 1}
         session.close()
+
+
+def test_nodes_compute_in_the_memory_they_send_from(instance: Instance) -> None:
+    served, ends = chain("voice", "one", "two")
+    instance.assign("one", replace(served[0], params='{"gain": 2}'))
+    instance.assign("two", replace(served[1], params='{"count": 3}'))
+    instance.start_node("reserving:InPlace", NODES, node="one")
+    instance.start_node("reserving:Hoard", NODES, node="two")
+    for node in ("one", "two"):
+        instance.await_ready(node, "voice")
+    instance.publish(ends)
+    with connect(instance) as session:
+        for _ in range(10):
+            session.send(Tensor(np.ones(5_000, np.float32)))
+            frames = [session.receive(PATIENCE_S) for _ in range(4)]
+            assert isinstance(frames[0], Json)
+            assert frames[0].value == [True, True, True, False]
+            assert [type(frame) for frame in frames[1:]] == [Tensor] * 3
+
+
+def test_a_node_computes_in_place_what_it_would_compute_elsewhere(instance: Instance) -> None:
+    served, ends = chain("voice", "one")
+    instance.assign("one", replace(served[0], params='{"gain": 2}'))
+    instance.start_node("reserving:InPlace", NODES, node="one")
+    instance.await_ready("one", "voice")
+    instance.publish(ends)
+    with connect(instance) as session:
+        for number in range(100):
+            session.send(Tensor(np.arange(number, number + 5_000), timestamp_ns=number))
+            frame = session.receive(PATIENCE_S)
+            assert isinstance(frame, Tensor)
+            assert (frame.array == 2 * np.arange(number, number + 5_000)).all()
+            assert frame.timestamp_ns == number
+
+
+def test_a_node_that_reserves_too_much_or_too_early_is_told(instance: Instance) -> None:
+    served, ends = chain("voice", "one")
+    instance.assign("one", replace(served[0], params='{"count": 5}'))
+    instance.start_node("reserving:Hoard", NODES, node="one")
+    instance.await_ready("one", "voice")
+    instance.publish(ends)
+    with connect(instance) as session:
+        session.send(Tensor(np.zeros(3)))
+        with pytest.raises(NodeFailed, match="too many reserved frames are unsent: send or drop them first"):
+            session.receive(PATIENCE_S)
+    served, _ = chain("early", "two")
+    instance.assign("two", *served)
+    instance.start_node("reserving:Early", NODES, node="two")
+    status = instance.await_status("two", lambda status: any(each.state == "failed" for each in status.sessions))
+    assert "a frame can be reserved in process() only" in status.sessions[0].message
 
 
 def test_asynchronous_nodes_and_programs(instance: Instance) -> None:

@@ -31,6 +31,23 @@ def test_everything_may_be_asynchronous() -> None:
     assert [frame.text for frame in run(plain.Coroutines, [Text("a")]) if isinstance(frame, Text)] == ["a!"]
 
 
+def test_a_frame_may_be_reserved() -> None:
+    class Double(Node):
+        def process(self, frame: Tensor) -> Tensor | None:
+            if isinstance(frame, EndOfStream):
+                return None
+            made = self.reserve(Tensor, frame.array.shape, metadata={"a": 1})
+            np.multiply(frame.array, 2, out=made.array)
+            return made
+
+    (frame,) = run(Double, [Tensor(np.ones(3, np.float32))])
+    assert isinstance(frame, Tensor)
+    assert frame.array.tolist() == [2.0, 2.0, 2.0]
+    assert frame.metadata == {"a": 1}
+    with pytest.raises(FrameInvalid, match="Text can't be filled in place"):
+        Double().reserve(Text, (1,))
+
+
 def test_named_ports_show_in_what_comes_out() -> None:
     assert [frame.port for frame in run(plain.Fork, [Text("a")])] == ["left", "right"]
 
