@@ -105,6 +105,7 @@ class SessionStatus:
 
     `generation` is that of the entry it is served by, so that a session is not in doubt because others come and go.
     `received`, `sent` and `dropped` count frames; `backlog` are those sent that some reliable reader has not finished.
+    `failures` counts how often in a row the node could not be got ready; it is tried again with backoff.
     """
 
     session: str
@@ -116,6 +117,7 @@ class SessionStatus:
     dropped: int = 0
     generation: str = ""
     backlog: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

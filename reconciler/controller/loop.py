@@ -15,6 +15,7 @@ from reconciler.controller.queue import Queue
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.memory import new_ends
 from reconciler.model.status import carry_times
+from reconciler.plan.outlook import ON_ITS_WAY
 from reconciler.plan.plan import Plan, plan
 from reconciler.plan.render import verb
 
@@ -38,9 +39,6 @@ LEAST_GAP_S = 0.002
 
 GATHER_S = 0.01
 """How long the ends of our own actions gather: what they cause elsewhere is mostly told within that time."""
-
-STUCK_AFTER = 5
-"""Failures in a row after which a convergence that is to end gives up; with backoff some fifteen seconds of them."""
 
 POLL_S = 0.1
 """Pause between passes of a convergence that is to end: it is short, so it asks instead of listening."""
@@ -66,8 +64,7 @@ class World:
 class Pass:
     """What one pass saw and decided.
 
-    `busy`: actions were under way when it looked, so it may not have seen all. `tries`: how often at least each step
-    that waits for backoff has failed, or each node that keeps ending was started; 0 where nothing waits.
+    `busy`: actions were under way when it looked, so it may not have seen all.
     """
 
     desired: Desired
@@ -75,16 +72,11 @@ class Pass:
     plan: Plan
     statuses: tuple[ObjectStatus, ...]
     busy: bool
-    tries: int = 0
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it will not help to wait: what is left to do has failed often enough, or finds no room."""
-        if self.busy or self.plan.steps:
-            return False
-        if self.plan.blocked:
-            return self.tries >= STUCK_AFTER
-        return bool(self.plan.refused) and self.plan.requeue_s is None
+        """Whether it will not help to wait: what is left to do has failed often enough, or is a person's to do."""
+        return not self.busy and self.plan.is_stuck
 
     @property
     def is_rest(self) -> bool:
@@ -184,8 +176,7 @@ class Loop:
             self._queue.submit(step)
         statuses = self._date(found.statuses)
         self._say_diagnostics(desired)
-        tries = min((_tries(memory, step.object) for step in found.blocked), default=0)
-        made = Pass(desired, observed, found, statuses, busy=bool(memory.in_flight), tries=tries)
+        made = Pass(desired, observed, found, statuses, busy=bool(memory.in_flight))
         self._publish(made)
         return made
 
@@ -223,7 +214,7 @@ class Loop:
             good = (condition.status == "True") == (condition.type not in _BAD_WHEN_TRUE)
             first = last is None and (not good or condition.type in _BITES)
             if changed and not first and condition.type in {"Ready", "Accepted", *_BAD_WHEN_TRUE}:
-                expected = good or condition.reason in _ON_ITS_WAY
+                expected = good or condition.reason in _EXPECTED
                 name = f"{status.kind.lower()}/{status.name}"
                 text = f"{condition.type}={condition.status} {condition.message}".strip()
                 self._say(Event(now_s, "Normal" if expected else "Warning", name, condition.reason, text))
@@ -249,10 +240,4 @@ class Loop:
 
 _BITES = {"Limited", "Throttled"}
 _BAD_WHEN_TRUE = {"Degraded", *_BITES}
-_ON_ITS_WAY = {"Starting", "Initializing", "Building", "Pulling", "Idle", "Suspended"}
-
-
-def _tries(memory: Memory, name: str) -> int:
-    """Return how often an object's action has failed, or a node that keeps ending was started."""
-    failure, starts = memory.failures.get(name), memory.starts.get(name)
-    return max(failure.count if failure else 0, starts.count if starts else 0)
+_EXPECTED = ON_ITS_WAY | {"Idle", "Suspended"}

@@ -63,6 +63,7 @@ class Worker:
         self._given_up_by = float("inf")
         self._state = STARTING
         self._message = ""
+        self._failures = 0
         self._before = [0, 0, 0]
         self._graph: Optional[Graph] = None
         self._flow: Optional[Flow] = None
@@ -113,6 +114,7 @@ class Worker:
             dropped=dropped,
             generation=self.served.generation,
             backlog=graph.backlog if graph is not None else 0,
+            failures=self._failures,
         )
 
     def stalls_in_s(self) -> Optional[float]:
@@ -165,6 +167,7 @@ class Worker:
                 pass
             except BaseException as error:  # noqa: BLE001 - a thread must not end unseen
                 self._log.error("%s", traceback.format_exc())
+                self._failures += 1
                 self._report(FAILED, f"{type(error).__name__}: {error}")
             if time.monotonic() - begun > RETRY_MAX_S:
                 pause_s = RETRY_S
@@ -182,6 +185,7 @@ class Worker:
             if self._sit_down(seat):
                 self._graph = graph = Graph(self._domain, self.served, running=self._runs, log=self._log)
                 flow.connect(graph)
+                self._failures = 0
                 self._report(READY)
                 self._pump(flow, graph)
                 self._see_off(graph)

@@ -15,7 +15,7 @@ from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec
 from reconciler.model.status import Condition, ConditionStatus, ObjectStatus
-from reconciler.plan import drift, image, limits, sandbox, service
+from reconciler.plan import drift, image, limits, outlook, sandbox, service
 from reconciler.plan.backoff import delay_s
 from reconciler.plan.rollout import is_finished
 from reconciler.plan.upkeep import upkeep
@@ -207,10 +207,7 @@ def _instance_problem(view: View, pipeline: Pipeline, node: Node, name: str | No
 
 def _failed_step(view: View, instance: NodeInstance) -> Problem | None:
     """Return the failure of whatever the instance needs, or None."""
-    keys = [f"{kind}/{instance.name}" for kind in ("container", "process", "assignments")]
-    keys.append(f"container/{instance.sandbox}")
-    keys.append(f"source/{instance.source.digest[:12]}")
-    return next((found for key in keys if (found := view.failure(key))), None)
+    return next((found for key in outlook.ingredients(instance) if (found := view.failure(key))), None)
 
 
 def _ended_problem(view: View, instance: NodeInstance) -> Problem | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.contract.values import dataclass
 from reconciler.model.action import RemoveImage, Step
 from reconciler.model.memory import Memory
-from reconciler.plan import conditions, prune, room
+from reconciler.plan import conditions, outlook, prune, room
 from reconciler.plan.assignment import place
 from reconciler.plan.facts import index
 from reconciler.plan.image import environments
@@ -33,8 +33,9 @@ a session moves."""
 class Plan:
     """What to do now, how things are, and when to look again (seconds from now; None means when something happens).
 
-    `blocked` are steps that wait for backoff, `waiting` sessions that wait for a new version of their nodes, `refused`
-    instances for which the host has no room.
+    `blocked` are steps that wait for backoff, and `hopeless` the objects of those that have failed often enough;
+    `waiting` are sessions that wait for a new version of their nodes, `refused` instances for which the host has no
+    room, `coming` pipelines that may get on without a step of ours and without a person.
     """
 
     steps: tuple[Step, ...]
@@ -43,6 +44,14 @@ class Plan:
     blocked: tuple[Step, ...] = ()
     waiting: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    hopeless: tuple[str, ...] = ()
+    coming: tuple[str, ...] = ()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it will not help to wait, where something is not as it is to be."""
+        makes_room = self.refused and self.requeue_s is not None  # something is to go, and may take its limits along
+        return not (self.steps or self.coming or makes_room) and len(self.hopeless) == len(self.blocked)
 
 
 def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, now_s: float = 0.0) -> Plan:
@@ -84,13 +93,17 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         TRANSITION_S if placement.moving else None,
     ]
     requeue_s = min((wait_s for wait_s in waits if wait_s is not None), default=None)
+    statuses = conditions.statuses(view)
+    hopeless = tuple(step.object for step in blocked if outlook.is_hopeless(memory, step.object))
     return Plan(
         tuple(steps),
-        conditions.statuses(view),
+        statuses,
         requeue_s,
         tuple(blocked),
         tuple(sorted(placement.waiting)),
         tuple(sorted(wanted.refused)),
+        hopeless,
+        outlook.coming(statuses, wanted=wanted, placement=placement, facts=facts, hopeless=hopeless),
     )
 
 
