@@ -22,6 +22,7 @@ LONGEST_BYTES = 2 << 20
 MOST_LOGS = 100
 ENDED, UNDER_WAY = ".log", ".now"
 AGAIN = "::built again\n"
+CUT_OFF = "::cut off: the controller ended before the build did\n"
 
 
 class BuildLogs:
@@ -31,6 +32,21 @@ class BuildLogs:
         self._directory = directory
         self._began_s: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    def take_over(self) -> None:
+        """Take over what a controller that was killed has left: no build of its is under way any more.
+
+        Such a log stands for its build, unless an earlier one says why that failed.
+        """
+        with self._lock, suppress(OSError):
+            for left in self._directory.glob(f"*{UNDER_WAY}"):
+                ended = left.with_suffix(ENDED)
+                if ended.exists():
+                    left.unlink()
+                    continue
+                with left.open("a", encoding="utf-8") as log:
+                    log.write(CUT_OFF)
+                left.replace(ended)
 
     def begin(self, tag: str) -> None:
         """Begin an image's log, and drop the oldest where there are too many."""

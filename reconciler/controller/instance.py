@@ -140,10 +140,14 @@ class Instance:
         load: Callable[[], Desired] | None = None,
         build_output: Callable[[str, str], None] = lambda _tag, _line: None,
     ) -> World:
-        """Return the outside as the loop sees it, with the directories made that everything is put into."""
+        """Return the outside as the loop sees it, with the directories made that everything is put into.
+
+        Whoever asks for it is the instance's one writer.
+        """
         prepare(self.site)
         make_key(self.paths.secret_key)
         self.paths.sessions.mkdir(mode=0o700, exist_ok=True)
+        self._build_logs.take_over()
 
         def say(tag: str, line: str) -> None:
             self._build_logs.line(tag, line)

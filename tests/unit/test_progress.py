@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from reconciler.cli.console import Console
 from reconciler.cli.progress import CLEAR, Progress
-from reconciler.controller import build_logs
+from reconciler.contract.paths import Paths
+from reconciler.controller import build_logs, instance
 from reconciler.controller.build_logs import BuildLogs
 
 if TYPE_CHECKING:
@@ -88,3 +90,37 @@ def test_why_a_build_failed_is_there_until_the_next_one_has_ended(tmp_path: Path
         assert read() == [*before, str(number)]
         logs.end(TAG)
         assert read() == [str(number)]
+
+
+def test_what_a_killed_controller_was_building_is_not_under_way(tmp_path: Path) -> None:
+    """Its log says so; and where an earlier build says why it failed, that is what stays."""
+    killed, later = BuildLogs(tmp_path / "builds"), BuildLogs(tmp_path / "builds")
+    failed = "reconciler/env:failed"
+    killed.begin(failed)
+    killed.line(failed, "no such package")
+    killed.end(failed)
+    for tag in (TAG, failed):
+        killed.begin(tag)
+        killed.line(tag, "half")
+    later.take_over()
+    assert build_logs.read(tmp_path / "builds", TAG) == f"    0.0 half\n{build_logs.CUT_OFF}"
+    assert build_logs.read(tmp_path / "builds", failed) == "    0.0 no such package\n"
+    assert list((tmp_path / "builds").glob("*.now")) == []
+    later.begin(TAG)
+    later.line(TAG, "whole")
+    later.end(TAG)
+    assert build_logs.read(tmp_path / "builds", TAG) == "    0.0 whole\n"
+
+
+def test_a_controller_takes_over_the_logs_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance, "connect", SimpleNamespace)
+    paths = Paths("test", tmp_path / "state", tmp_path / "run", ())
+    paths.builds.mkdir(parents=True)
+    left = build_logs.place(paths.builds, TAG, build_logs.UNDER_WAY)
+    left.write_text("half\n")
+    made = instance.Instance(paths, None)
+    assert left.exists(), "a command that only looks leaves it: its builder may live"
+    monkeypatch.setattr(made, "_engine", SimpleNamespace(end_builds=None))
+    made.world()
+    assert not left.exists()
+    assert build_logs.read(paths.builds, TAG) == f"half\n{build_logs.CUT_OFF}"
