@@ -50,9 +50,13 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A node that runs as a plain host process. `argv` names the instance, which is how it is found again."""
+    """A node that runs as a plain host process. `argv` names the instance, which is how it is found again.
+
+    `record_path` is where its exit code is written down, `log_path` where its output goes.
+    """
 
     name: str
     argv: tuple[str, ...]
     environment: Pairs
     log_path: str
+    record_path: str

@@ -143,7 +143,7 @@ class Observed:
     `stale_leases` are the sessions whose lease lies there and is held by nobody: their program was killed.
     `sources` are the digests of the snapshots in good order, `broken_sources` the names of what else lies beside them:
     damaged ones, and copies that were cut off or go on.
-    `process_ends` are the last ends that are known: the host tells them to nobody but the controller that started them.
+    `process_ends` are the last ends that are known; the host tells them to the parent alone, which writes them down.
     """
 
     site: Site

@@ -44,7 +44,7 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
         containers=with_memory(with_limits(containers)),
         images=images,
         processes=running,
-        process_ends=processes.ends(site.instance),
+        process_ends=processes.ends(site.instance, site.nodes_dir),
         node_files=files,
         endpoints=endpoints(Path(site.endpoints_dir)),
         stale_leases=stale_leases(Path(site.sessions_dir)),

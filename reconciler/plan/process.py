@@ -36,4 +36,5 @@ def process_spec(node: Node, *, site: Site, hashed: str) -> ProcessSpec:
             ("PYTHONUNBUFFERED", "1"),
         ),
         log_path=f"{site.logs_dir}/{name}.log",
+        record_path=f"{site.nodes_dir}/{name}/exit",
     )

@@ -1,4 +1,4 @@
-"""Host processes that run nodes: list, start, stop."""
+"""Host processes that run nodes: list, start, stop. Each has a recorder for its parent (`recorder.py`)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import os
 import select
 import signal
 import threading
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.model.errors import ProcessError
 from reconciler.model.observed import Process, ProcessEnd
-from reconciler.process import table
+from reconciler.process import recorder, table
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
 
     from reconciler.model.instance import ProcessSpec
 
@@ -24,14 +26,16 @@ INSTANCE = "--instance"
 """What tells a host process of ours from a node in a container, whose environment names its instance."""
 
 KILL_TIMEOUT_S = 5.0
+RECORD_TIMEOUT_S = 1.0
+"""Longest time between the end of a process and that of its recorder, or between the starts of the two."""
+
+RECORD_LOOK_S = 0.001
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 """What a node's process takes over from the controller; the rest of its environment is in the spec."""
 
 KEPT_ENDS = 1_000
 KEPT_LOGS = 100
 """Log files of processes that no longer run; their runtime bounds how long each gets."""
-BY_SIGNAL = 128
-"""Added to a signal's number, as shells and the engine do."""
 
 
 class ProcessPort(Protocol):
@@ -40,8 +44,8 @@ class ProcessPort(Protocol):
     def list(self, instance: str) -> tuple[Process, ...]:
         """Return the living processes of an instance, by name."""
 
-    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
-        """Return how processes of an instance ended last, by name, as far as this controller was told."""
+    def ends(self, instance: str, nodes: str) -> tuple[ProcessEnd, ...]:
+        """Return how processes of an instance ended last, by name, as far as it was told or is recorded in `nodes`."""
 
     def start(self, spec: ProcessSpec) -> None:
         """Start a process that outlives the controller."""
@@ -66,11 +70,8 @@ class HostProcesses:
         Raises:
             ProcessError: if the process table can't be read.
         """
+        found = [Process(name, entry.pid, entry.started) for name, entry in _settled(instance)]
         self._reap()
-        named = ((_names(entry), entry) for entry in self._living())
-        found = [
-            Process(name, entry.pid, entry.started) for (owner, name), entry in named if owner == instance and name
-        ]
         self._listed = tuple(sorted(found, key=lambda process: (process.name, process.pid)))
         return self._listed
 
@@ -79,12 +80,20 @@ class HostProcesses:
         self._reap()
         return tuple(found.name for found in self._listed if table.started_at(found.pid) == found.started)
 
-    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
-        """Return how processes of an instance ended last, by name: those this controller started, but did not stop."""
+    def ends(self, instance: str, nodes: str) -> tuple[ProcessEnd, ...]:
+        """Return how processes of an instance ended last, by name, but for those that were stopped.
+
+        `nodes` is the directory of the instance's nodes, where it is recorded.
+        """
         self._reap()
         with self._lock:
-            found = [end for name, end in self._ends.items() if name.rpartition("-")[0] == f"rc-{instance}"]
-        return tuple(sorted(found, key=lambda end: end.name))
+            told = {name: end for name, end in self._ends.items() if name.rpartition("-")[0] == f"rc-{instance}"}
+        try:
+            unknown = {*os.listdir(nodes)} - {found.name for found in self._listed} - set(told)  # noqa: PTH208 - in each look
+        except OSError:
+            unknown = set()
+        recorded = (recorder.read(f"{nodes}/{name}/{recorder.RECORD}", name) for name in unknown)
+        return tuple(sorted([*told.values(), *filter(None, recorded)], key=lambda end: end.name))
 
     def start(self, spec: ProcessSpec) -> None:
         """Start a process in a session of its own, its output appended to `spec.log_path`; one that runs is success.
@@ -98,15 +107,18 @@ class HostProcesses:
     def _start(self, spec: ProcessSpec) -> None:
         import subprocess  # noqa: PLC0415 - a look must not pay for it
 
-        living = {_names(entry)[1] for entry in self._living()}
+        living = {_names(entry)[1] for entry in _living()}
         if spec.name in living:
             return
         try:
             Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
             _drop_oldest_logs(Path(spec.log_path).parent, {*living, spec.name})
+            os.stat(spec.argv[0])  # noqa: PTH116 - the recorder could only say in the log that it is not there
+            before = recorder.read(spec.record_path, spec.name)
+            recorder.ask(spec.record_path)
             with Path(spec.log_path).open("ab") as log:
                 child = subprocess.Popen(
-                    spec.argv,
+                    recorder.recorded(spec.argv, spec.record_path),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -119,6 +131,8 @@ class HostProcesses:
             raise ProcessError(msg) from error
         with self._lock:
             self._children[child.pid] = (spec, child)
+            if before is not None:  # it explains why this one is started
+                self._ends[spec.name] = before
 
     def stop(self, pid: int, started: str, *, timeout_s: float) -> None:
         """Ask a process to end, and kill it after `timeout_s`; one that has ended already is success.
@@ -136,19 +150,12 @@ class HostProcesses:
         try:
             # The handle is taken first: what it means can't change any more between the check and the signal.
             if table.started_at(pid) == started:
-                _end(handle, pid, timeout_s)
+                with _unrecorded(pid) as parent:
+                    _end(handle, pid, timeout_s)
+                self._forget(parent)
         finally:
             os.close(handle)
             self._reap()
-            self._forget(pid)
-
-    @staticmethod
-    def _living() -> tuple[table.Entry, ...]:
-        try:
-            return tuple(table.living(os.geteuid(), MODULE[1], INSTANCE))
-        except OSError as error:
-            msg = f"can't read the process table {table.PROC}: {error.strerror}"
-            raise ProcessError(msg) from error
 
     def _reap(self) -> None:
         """Take note of children that ended, so that none stays a zombie."""
@@ -157,14 +164,61 @@ class HostProcesses:
                 code = child.poll()
                 if code is not None:
                     del self._children[pid]
-                    self._ends[spec.name] = ProcessEnd(spec.name, pid, code if code >= 0 else BY_SIGNAL - code)
+                    if code >= 0:  # else it was the recorder that somebody killed, and it has no more to say
+                        self._ends[spec.name] = ProcessEnd(spec.name, pid, code)
             for name in list(self._ends)[:-KEPT_ENDS]:
                 del self._ends[name]
 
     def _forget(self, pid: int) -> None:
         """Drop the end of a process that was asked to end: it explains nothing, and is no reason to leave it so."""
+        self._reap()
         with self._lock:
             self._ends = {name: end for name, end in self._ends.items() if end.pid != pid}
+
+
+def _living() -> tuple[table.Entry, ...]:
+    try:
+        return tuple(table.living(os.geteuid(), MODULE[1], INSTANCE))
+    except OSError as error:
+        msg = f"can't read the process table {table.PROC}: {error.strerror}"
+        raise ProcessError(msg) from error
+
+
+def _settled(instance: str) -> list[tuple[str, table.Entry]]:
+    """Return the nodes of an instance that live, by name.
+
+    A recorder without its node has yet to become one, or is about to write down how it ended: that is waited for,
+    else a look would see neither the process nor its end.
+    """
+    until_s = time.monotonic() + RECORD_TIMEOUT_S
+    while True:
+        named = [(_names(entry), entry) for entry in _living()]
+        ours = [(name, entry) for (owner, name), entry in named if owner == instance and name]
+        nodes = [(name, entry) for name, entry in ours if not recorder.record_of(entry.argv)]
+        if {name for name, _ in ours} == {name for name, _ in nodes} or time.monotonic() > until_s:
+            return nodes
+        time.sleep(RECORD_LOOK_S)
+
+
+@contextmanager
+def _unrecorded(pid: int) -> Iterator[int]:
+    """Let nobody record how a process ends meanwhile, and give the PID of its recorder, 0 if it has none."""
+    parent = table.parent(pid)
+    record = recorder.record_of(parent.argv) if parent is not None else ""
+    try:
+        handle = os.pidfd_open(parent.pid) if parent is not None and record else -1
+    except OSError:  # it has just ended, and so has the process
+        handle = -1
+    if parent is None or handle < 0:
+        yield 0
+        return
+    try:
+        recorder.withdraw(record)
+        yield parent.pid
+        select.select([handle], [], [], RECORD_TIMEOUT_S)
+        recorder.withdraw(record)  # it may have looked for it just before
+    finally:
+        os.close(handle)
 
 
 def _drop_oldest_logs(directory: Path, living: set[str]) -> None:

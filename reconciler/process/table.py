@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 ENDED = {"Z", "X", "x"}
-_STATE, _USER_TIME, _SYSTEM_TIME, _STARTED, _RESIDENT = 0, 11, 12, 19, 21
-"""Positions behind the command: fields 3, 14, 15, 22 and 24, counted from 3."""
+_STATE, _PARENT, _USER_TIME, _SYSTEM_TIME, _STARTED, _RESIDENT = 0, 1, 11, 12, 19, 21
+"""Positions behind the command: fields 3, 4, 14, 15, 22 and 24, counted from 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,20 @@ def _read(pid: str, uid: int, words: tuple[bytes, ...]) -> Entry | None:
         return None
     started = started_at(int(pid))
     return None if started is None else Entry(int(pid), started, tuple(os.fsdecode(argv).split("\0")[:-1]))
+
+
+def parent(pid: int) -> Entry | None:
+    """Return the parent of a process, or None where one of the two has ended."""
+    behind = _stat(pid)
+    if behind is None:
+        return None
+    above = int(behind[_PARENT])
+    try:
+        argv = read_bytes(f"{PROC}/{above}/cmdline")
+    except OSError:
+        return None
+    started = started_at(above)
+    return None if started is None else Entry(above, started, tuple(os.fsdecode(argv).split("\0")[:-1]))
 
 
 def usage(pid: int) -> tuple[float, int] | None:

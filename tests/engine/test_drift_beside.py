@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,6 +159,44 @@ def test_crash_loop_of_a_host_process_tells_exit_code_last_lines_and_next_attemp
     on_host.works()  # the version before serves
     code.write_text(good)
     eventually(lambda: on_host.conditions("Pipeline")["Degraded"]["status"] == "False", within_s=REPAIRED_S)
+
+
+ENDS = """
+import os, threading, time
+
+def _end():
+    while not os.path.exists({go!r}):
+        time.sleep(0.02)
+    os._exit(int(open({go!r}).read()))
+
+threading.Thread(target=_end, daemon=True).start()
+"""
+
+
+def test_how_a_host_process_ended_outlives_the_controller(on_host: World, tmp_path: Path) -> None:
+    """Killed before the node ends: the next controller names the exit code, and goes by the restart policy."""
+    go, before = tmp_path / "go", _pids(on_host)
+    code = on_host.manifest.parent / "nodes" / "echo.py"
+    code.write_text(code.read_text() + ENDS.format(go=str(go)))
+    on_host.manifest.write_text(on_host.manifest.read_text() + "      restart: {policy: OnFailure}\n")
+
+    def end_alone(exit_code: int) -> None:
+        (running,) = _pids(on_host)
+        on_host.controller.kill()
+        on_host.controller.wait()
+        go.with_suffix(".new").write_text(str(exit_code))
+        go.with_suffix(".new").replace(go)
+        eventually(lambda: table.started_at(running) is None, within_s=REPAIRED_S)
+        go.unlink()
+        on_host.up_again()
+
+    eventually(lambda: len(_pids(on_host)) == 1 and _pids(on_host) != before, within_s=REPAIRED_S)
+    end_alone(3)
+    on_host.repaired("ended with exit code 3")
+    end_alone(0)
+    time.sleep(3)
+    assert _pids(on_host) == [], "it has ended well, so its policy leaves it"
+    assert on_host.conditions()["Ready"]["status"] == "True"
 
 
 def test_what_a_sigkill_leaves_in_shared_memory(world: World) -> None:

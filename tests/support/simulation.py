@@ -61,9 +61,9 @@ class Processes:
         found = [Process(spec.name, pid, started) for pid, (spec, started) in self.living.items()]
         return tuple(sorted(found, key=lambda process: (process.name, process.pid)))
 
-    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
+    def ends(self, instance: str, nodes: str) -> tuple[ProcessEnd, ...]:
         """Return what was told of those that were killed."""
-        del instance
+        del instance, nodes
         return tuple(end for _, end in sorted(self.ended.items()))
 
     def start(self, spec: ProcessSpec) -> None:

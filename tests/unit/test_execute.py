@@ -33,8 +33,8 @@ class Recorder:
     def list(self, instance: str) -> tuple[Process, ...]:
         raise NotImplementedError(instance)
 
-    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
-        raise NotImplementedError(instance)
+    def ends(self, instance: str, nodes: str) -> tuple[ProcessEnd, ...]:
+        raise NotImplementedError(instance, nodes)
 
     def start(self, spec: ProcessSpec) -> None:
         self.asked.append(("start", spec.name))
@@ -162,7 +162,7 @@ def test_engine_s_refusal_passes_through(world: World) -> None:
 
 
 def test_processes_and_shared_memory_are_asked_as_told(world: World) -> None:
-    spec = ProcessSpec("rc-x", ("python",), (), "/log")
+    spec = ProcessSpec("rc-x", ("python",), (), "/log", "/nodes/rc-x/exit")
     world.do(action.StartProcess(spec), times=1)
     world.do(action.StopProcess("rc-x", 7, "9", timeout_s=3), times=1)
     world.do(action.RemoveDeadNodes(("1", "2")), times=1)

@@ -36,7 +36,8 @@ class Processes:
     def list(self, instance: str) -> tuple[Process, ...]:
         return tuple(process for process in self.running if instance in process.name)
 
-    def ends(self, instance: str) -> tuple[ProcessEnd, ...]:
+    def ends(self, instance: str, nodes: str) -> tuple[ProcessEnd, ...]:
+        del nodes
         return tuple(end for end in self.ended if instance in end.name)
 
     def start(self, spec: ProcessSpec) -> None:

@@ -6,7 +6,9 @@ import json
 import os
 import secrets
 import signal
+import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,19 +17,19 @@ import pytest
 
 from reconciler.model.errors import ProcessError
 from reconciler.model.instance import ProcessSpec
-from reconciler.model.observed import ProcessEnd
-from reconciler.process import HostProcesses, host, table
+from reconciler.process import HostProcesses, host, recorder, table
+from reconciler.process.recorder import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.model.observed import Process
+    from reconciler.model.observed import Process, ProcessEnd
 
 STAY = "import signal; open(ready, 'w').close(); signal.pause()"
 STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open(ready, 'w').close()\nwhile True: signal.pause()"
 )
-TELL = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.getsid(0) == os.getpid()])); "
+TELL = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), os.getsid(0)])); "
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class Yard:
             argv=(sys.executable, "-c", program, "-m", "reconciler.node", "--instance", self.instance, "--name", name),
             environment=environment,
             log_path=str(self.place / "logs" / f"{name}.log"),
+            record_path=str(self.place / "nodes" / name / RECORD),
         )
 
     def start(self, program: str = STAY, *, hashed: str = "0123456789ab") -> Process:
@@ -68,8 +71,14 @@ class Yard:
         assert self.door.list(self.instance) == ()
         assert spec.name in self.exit_codes()
 
-    def exit_codes(self) -> dict[str, int]:
-        return {end.name: end.exit_code for end in self.door.ends(self.instance)}
+    def ends(self, door: HostProcesses | None = None) -> tuple[ProcessEnd, ...]:
+        """Return what a look shows of ends."""
+        looking = door or self.door
+        looking.list(self.instance)
+        return looking.ends(self.instance, str(self.place / "nodes"))
+
+    def exit_codes(self, door: HostProcesses | None = None) -> dict[str, int]:
+        return {end.name: end.exit_code for end in self.ends(door)}
 
 
 @pytest.fixture
@@ -108,11 +117,12 @@ def test_process_is_on_its_own_and_in_a_clean_environment(yard: Yard, monkeypatc
     spec = yard.spec(TELL, environment=(("RECONCILE_NODE_NAME", "x"),))
     yard.door.start(spec)
     yard.end(spec)
-    environment, directory, leads_session = json.loads(yard.log(spec))
+    environment, directory, session = json.loads(yard.log(spec))
     assert environment["RECONCILE_NODE_NAME"] == "x"
     assert environment["PATH"] == os.environ["PATH"]
     assert "SECRET_OF_THE_SHELL" not in environment
-    assert (directory, leads_session) == ("/", True)
+    assert directory == "/"
+    assert session != os.getsid(0)
 
 
 def test_output_is_appended(yard: Yard) -> None:
@@ -157,10 +167,78 @@ def test_end_by_a_strange_hand_is_told_as_the_engine_tells_it(yard: Yard) -> Non
     found = yard.start()
     yard.start(hashed="fedcba987654")
     os.kill(found.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, found.pid, os.WEXITED | os.WNOWAIT)
-    assert yard.door.ends(yard.instance) == (ProcessEnd(found.name, found.pid, 137),)
-    assert yard.door.ends(yard.instance[:-1]) == ()
-    assert HostProcesses().ends(yard.instance) == ()
+    await_end(found.pid)
+    (end,) = yard.ends()
+    assert (end.name, end.exit_code) == (found.name, 137)
+    assert yard.door.ends(yard.instance[:-1], str(yard.place / "nowhere")) == ()
+
+
+LATER = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))\n" + STAY
+
+
+def await_end(pid: int) -> None:
+    while table.started_at(pid) is not None:
+        time.sleep(0.001)
+
+
+def test_any_later_controller_knows_how_a_process_ended(yard: Yard) -> None:
+    """The one that started it is killed before; the kernel tells an exit code to a parent alone."""
+    spec = yard.spec(LATER)
+    os.mkfifo(yard.place / "0123456789ab")
+    start = "import sys; from tests.unit.test_process import *; HostProcesses().start(eval(sys.argv[1])); os._exit(9)"
+    gone = subprocess.run([sys.executable, "-c", start, repr(spec)], check=False, cwd=Path(__file__).parents[2])
+    assert gone.returncode == 9
+    (yard.place / "0123456789ab").read_text()
+    later = HostProcesses()
+    (found,) = later.list(yard.instance)
+    assert yard.ends(later) == ()
+    os.kill(found.pid, signal.SIGUSR1)
+    await_end(found.pid)
+    assert yard.exit_codes(later) == {spec.name: 3}, "the look that misses the process knows its end"
+    assert yard.exit_codes(HostProcesses()) == {spec.name: 3}
+
+
+def test_what_explains_a_start_is_known_while_it_runs(yard: Yard) -> None:
+    """As it is to who was told of it: conditions say why a node is started again."""
+    spec = yard.spec("raise SystemExit(3)")
+    yard.door.start(spec)
+    yard.end(spec)
+    later = HostProcesses()
+    assert yard.exit_codes(later) == {spec.name: 3}
+    os.mkfifo(yard.place / "again")
+    later.start(yard.spec(STAY.replace("ready", repr(str(yard.place / "again")))))
+    (yard.place / "again").read_text()
+    assert yard.exit_codes(later) == {spec.name: 3}
+    (found,) = later.list(yard.instance)
+    later.stop(found.pid, found.started, timeout_s=30)
+
+
+def test_the_end_of_a_process_that_was_stopped_is_recorded_nowhere(yard: Yard) -> None:
+    """It is no reason to leave it so, for any controller."""
+    found = yard.start("import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + STAY)
+    record = Path(yard.spec(STAY).record_path)
+    assert record.read_bytes() == b""
+    HostProcesses().stop(found.pid, found.started, timeout_s=30)
+    assert not record.exists()
+    assert yard.exit_codes(HostProcesses()) == {}
+
+
+def test_a_recorder_that_is_killed_takes_its_node_s_end_along_and_nothing_else(yard: Yard) -> None:
+    found = yard.start()
+    parent = table.parent(found.pid)
+    assert parent is not None
+    os.kill(parent.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, parent.pid, os.WEXITED | os.WNOWAIT)
+    assert yard.door.list(yard.instance) == (found,)
+    assert yard.exit_codes() == {}
+    yard.door.stop(found.pid, found.started, timeout_s=30)
+    assert yard.door.list(yard.instance) == ()
+
+
+@pytest.mark.parametrize("damage", ["", "3", "x 3", "1 2 3", "\0"])
+def test_a_damaged_record_is_none(tmp_path: Path, damage: str) -> None:
+    (tmp_path / RECORD).write_text(damage)
+    assert recorder.read(str(tmp_path / RECORD), "n") is None
 
 
 def test_stop_of_what_has_ended_is_success(yard: Yard) -> None:
@@ -177,13 +255,16 @@ def test_stop_leaves_a_later_process_with_the_same_pid_alone(yard: Yard) -> None
 
 def test_zombie_of_another_controller_is_not_alive(yard: Yard) -> None:
     found = yard.start()
+    parent = table.parent(found.pid)
+    assert parent is not None
     os.kill(found.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, found.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now: its parent has not reaped it
+    os.waitid(os.P_PID, parent.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now: its parent has not reaped it
     assert HostProcesses().list(yard.instance) == ()
 
 
 def test_program_that_is_not_there_says_so(yard: Yard) -> None:
-    spec = ProcessSpec("rc-x-1", ("/nowhere/python", "-m", "reconciler.node"), (), str(yard.place / "log"))
+    argv = ("/nowhere/python", "-m", "reconciler.node")
+    spec = ProcessSpec("rc-x-1", argv, (), str(yard.place / "log"), str(yard.place / RECORD))
     with pytest.raises(ProcessError, match=r"can't start rc-x-1 .*No such file.*/nowhere/python"):
         yard.door.start(spec)
 
