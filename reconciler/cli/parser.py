@@ -85,7 +85,7 @@ def _stream_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     stream.add_argument("pipeline")
     stream.add_argument("--input", metavar="F", default="-", help="WAV, text or JSON lines; - is stdin (default)")
     stream.add_argument("--output", metavar="F", help="a .wav takes the sound, another file all as JSON lines")
-    stream.add_argument("--session", metavar="NAME", help="attach to this session of the manifests")
+    stream.add_argument("--session", metavar="NAME", help="attach to this session, which a manifest declares")
     stream.add_argument("--realtime", action="store_true", help="send audio at the pace it was recorded")
     stream.add_argument("--frame-ms", type=_positive, default=20.0, metavar="MS", help="length of an audio frame (20)")
     stream.add_argument(

@@ -16,7 +16,7 @@ from reconciler.cli import codes
 from reconciler.cli.feed import frames, opened
 from reconciler.cli.sink import Sink
 from reconciler.stream import Session
-from reconciler.stream.errors import PipelineNotFound, StreamError, TimedOut
+from reconciler.stream.errors import PipelineNotFound, SessionNotFound, StreamError, TimedOut
 from reconciler.stream.frame import Audio, Error
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(options: Namespace) -> int:
     """Stream, and say on stderr what went wrong on the way.
 
     Raises:
-        ValueError: if the input can't be read or the output not be written, or there is no such pipeline.
+        ValueError: if the input can't be read or the output not be written, or there is no such pipeline or session.
     """
     with _told_to_end(), ExitStack() as unread:
         source = unread.enter_context(opened(options.input))
@@ -41,7 +41,7 @@ def run(options: Namespace) -> int:
             with closing(sink), _open(options) as session:
                 unread.pop_all()  # closed by the thread that reads it: nobody else could while it waits there
                 return _stream(session, source, sink, options)
-        except PipelineNotFound as error:
+        except (PipelineNotFound, SessionNotFound) as error:
             raise ValueError(str(error)) from error
         except BrokenPipeError:
             raise

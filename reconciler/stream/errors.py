@@ -23,6 +23,10 @@ class SessionNotReady(StreamError):
     retryable = True
 
 
+class SessionNotFound(SessionNotReady):
+    """No session of the name that was given stands, or is declared by a manifest."""
+
+
 class NodeFailed(StreamError):
     """A node raised while it worked on a frame. The session goes on unless it is `fatal`, and later frames come.
 

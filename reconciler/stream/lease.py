@@ -39,6 +39,11 @@ class Held:
             self.file = -1
 
 
+def stem(pipeline: str) -> str:
+    """Return how the names of a pipeline's new sessions begin."""
+    return pipeline[:40].rstrip("-")
+
+
 def ask(directory: Path, pipeline: str) -> Held:
     """Ask for a new session of a pipeline.
 
@@ -48,7 +53,7 @@ def ask(directory: Path, pipeline: str) -> Held:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         while True:
-            held = _ask(directory, pipeline, f"{pipeline[:40].rstrip('-')}-{os.getpid()}-{next(_NUMBERS)}")
+            held = _ask(directory, pipeline, f"{stem(pipeline)}-{os.getpid()}-{next(_NUMBERS)}")
             if held is not None:
                 return held
     except OSError as error:

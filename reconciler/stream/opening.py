@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Optional, Tuple
 from reconciler.contract import env, files, lock, names
 from reconciler.contract.watch import Watch
 from reconciler.stream import lease
-from reconciler.stream.errors import PipelineNotFound, SessionNotReady
+from reconciler.stream.errors import PipelineNotFound, SessionNotFound, SessionNotReady
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Endpoints
     from reconciler.contract.paths import Paths
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - shared memory itself
+DECLARED_S = 2.0
+"""How long a controller may take to read the manifest of a session that was declared just now."""
+
 NOT_FOUND = "PipelineNotFound"
 """The reason in endpoints that says that no such pipeline is wanted."""
 
@@ -33,6 +36,7 @@ def open_session(
 
     Raises:
         PipelineNotFound: if the controller says so.
+        SessionNotFound: if the session that is to be attached to is not there.
         SessionNotReady: if it is not ready in time, or another program has it.
     """
     _need_same_user(paths)
@@ -40,7 +44,7 @@ def open_session(
     if session is None and alive:
         held = lease.ask(paths.sessions, pipeline)
     else:
-        _need_endpoints(paths, session or pipeline, alive=alive)
+        _need_endpoints(paths, session or pipeline, pipeline, within_s=min(timeout_s, DECLARED_S) if alive else 0.0)
         held = lease.attach(paths.sessions, session or pipeline, pipeline)
     try:
         return held, _await(paths, held.session, pipeline, timeout_s)
@@ -82,14 +86,38 @@ def _need_same_user(paths: Paths) -> None:
         raise SessionNotReady(msg)
 
 
-def _need_endpoints(paths: Paths, session: str, *, alive: bool) -> None:
-    if alive or (paths.endpoints / f"{session}.json").exists():
-        return
-    msg = (
-        f"no session {session} stands in instance {paths.instance} and no controller runs there: start "
-        "`reconcile -f DIR`, or set it up with `reconcile --once -f DIR`"
+def _need_endpoints(paths: Paths, session: str, pipeline: str, *, within_s: float) -> None:
+    """Refuse a session that nobody has declared: a lease would make a new one of that name.
+
+    Raises:
+        SessionNotFound: if it is not there `within_s` seconds, in which a controller may read its manifest.
+    """
+    deadline = time.monotonic() + within_s
+    path = paths.endpoints / f"{session}.json"
+    watch = Watch(paths.endpoints)
+    try:
+        while not path.exists():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise SessionNotFound(_unknown(paths, session, pipeline, alive=within_s > 0))
+            watch.wait(left_s)
+    finally:
+        watch.close_soon()
+
+
+def _unknown(paths: Paths, session: str, pipeline: str, *, alive: bool) -> str:
+    if not alive:
+        return (
+            f"no session {session} stands in instance {paths.instance} and no controller runs there: start "
+            "`reconcile -f DIR`, or set it up with `reconcile --once -f DIR`"
+        )
+    read = [files.parse_endpoints(files.read_text(path) or "") for path in sorted(paths.endpoints.glob("*.json"))]
+    asked = {path.stem for path in paths.sessions.glob(f"{lease.stem(pipeline)}-*.json")}
+    there = [each.session for each in read if each and each.pipeline == pipeline and each.session not in asked]
+    return (
+        f"no session {session} of pipeline {pipeline} stands in instance {paths.instance} (there are: "
+        f"{', '.join(there) or 'none'}): a manifest of `kind: Session` declares one; without a name a new one is opened"
     )
-    raise SessionNotReady(msg)
 
 
 def _await(paths: Paths, session: str, pipeline: str, timeout_s: float) -> Endpoints:

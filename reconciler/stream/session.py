@@ -75,6 +75,7 @@ class Session:
 
         Raises:
             PipelineNotFound: if there is no such pipeline.
+            SessionNotFound: if no `session` of that name stands; where a controller runs it has two seconds to appear.
             SessionNotReady: if it is not ready in time, or another program has it.
             ValueError: if a name is not valid.
         """

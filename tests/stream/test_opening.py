@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.contract import files, lock, names
-from reconciler.stream import PipelineNotFound, Session, SessionNotReady, Text
+from reconciler.stream import PipelineNotFound, Session, SessionNotFound, SessionNotReady, Text
 from tests.support.instance import PATIENCE_S, chain
 
 if TYPE_CHECKING:
@@ -123,6 +123,22 @@ def test_what_keeps_a_session_from_being_ready_is_said(instance: Instance, contr
         connect(instance, timeout_s=0.5)
     thread.join()
     assert list(instance.paths.sessions.iterdir()) == []
+
+
+def test_a_session_of_a_name_that_nobody_declared_is_no_new_one(instance: Instance, controller: Controller) -> None:
+    for name, pipeline in (("desk", "voice"), ("voice", "voice"), ("other", "echo"), ("voice-1-1", "voice")):
+        instance.publish(files.Endpoints(name, pipeline, ready=True))
+    (instance.paths.sessions / "voice-1-1.json").touch()  # a program's own
+    with pytest.raises(SessionNotFound, match=r"no session desc of pipeline voice .* \(there are: desk, voice\)"):
+        connect(instance, session="desc", timeout_s=0.2)
+    assert controller.leases() == []
+
+
+@pytest.mark.usefixtures("controller")
+def test_a_session_that_was_declared_just_now_is_waited_for(instance: Instance) -> None:
+    threading.Timer(0.2, lambda: instance.publish(files.Endpoints("desk", "voice", reason="Starting"))).start()
+    with pytest.raises(SessionNotReady, match=r"not ready after 1 s: Starting"):
+        connect(instance, session="desk", timeout_s=1.0)
 
 
 def test_a_controller_that_does_not_answer_is_named(instance: Instance, controller: Controller) -> None:
