@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,8 +178,10 @@ LATER = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3
 
 
 def await_end(pid: int) -> None:
-    while table.started_at(pid) is not None:
-        time.sleep(0.001)
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        assert select.select([handle], [], [], 30)[0]
+        os.close(handle)
 
 
 def test_any_later_controller_knows_how_a_process_ended(yard: Yard) -> None:
