@@ -8,6 +8,7 @@ from reconciler.cli import specs
 from reconciler.cli.console import stamp
 
 if TYPE_CHECKING:
+    from reconciler.contract.files import InputStatus
     from reconciler.controller.event import Event
     from reconciler.controller.view import Seen
     from reconciler.model.desired import Desired
@@ -18,7 +19,29 @@ Item = dict[str, Any]
 
 def of_kind(seen: Seen, kind: str) -> list[Item]:
     """Return every `Pipeline`, `Node` or `Session` as an item."""
-    return [_item(status, seen.desired) for status in seen.statuses if status.kind == kind]
+    found = [_item(status, seen.desired) for status in seen.statuses if status.kind == kind]
+    for item in found if kind == "Session" else ():
+        item["status"]["connections"] = _connections(seen, item["metadata"]["name"])
+    return found
+
+
+def connection(counted: InputStatus) -> Item:
+    """Return what has come over a connection, with the manifest's names for its ends; the session's own is null."""
+    return {
+        "from": counted.node or None,
+        "toInput": counted.port or None,
+        "received": counted.received,
+        "dropped": counted.dropped,
+        "doubled": counted.doubled,
+    }
+
+
+def _connections(seen: Seen, session: str) -> list[Item]:
+    """Return what has come over each connection of a session to a node, as the nodes that serve it have counted."""
+    told = [files.status for files in seen.observed.node_files if files.status is not None]
+    served = [each for status in told for each in status.sessions if each.session == session]
+    served.sort(key=lambda each: each.node)
+    return [{"to": each.node, **connection(counted)} for each in served for counted in each.inputs]
 
 
 def event_item(event: Event) -> Item:

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli import codes
 from reconciler.cli.console import table
+from reconciler.cli.items import connection
 from reconciler.cli.place import paths_of
+from reconciler.contract.files import added
 from reconciler.contract.values import dataclass, field
 from reconciler.controller.view import look
 from reconciler.observe.usage import of_container, of_process
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterable, Iterator
 
     from reconciler.cli.items import Item
-    from reconciler.contract.files import SessionStatus
+    from reconciler.contract.files import InputStatus, SessionStatus
     from reconciler.contract.paths import Paths
     from reconciler.controller.view import Seen
     from reconciler.observe.usage import Usage
@@ -45,6 +48,8 @@ class Flow:
     dropped: int = 0
     backlog: int = 0
     written_s: float = 0.0
+    inputs: tuple[InputStatus, ...] = ()
+    """What came by each connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def run(options: Namespace) -> int:
             print(json.dumps({"items": found}, indent=1))
         else:
             print("" if once else CLEAR, end="")
-            table([HEADING, *(_row(item) for item in found)])
+            table([HEADING, *(row for item in found for row in _rows(item))])
         if once:
             return codes.DONE
         before = now
@@ -100,7 +105,17 @@ def _flow(instance: str, name: str, seen: Seen, paths: Paths) -> Flow:
         sum(each.dropped for each in counted),
         sum(each.backlog for each in counted),
         _written_s(paths, instance),
+        _by_connection(counted),
     )
+
+
+def _by_connection(counted: Iterable[SessionStatus]) -> tuple[InputStatus, ...]:
+    """Return what came by each connection, over all sessions."""
+    found: dict[tuple[str, str], InputStatus] = {}
+    for each in (each for session in counted for each in session.inputs):
+        so_far = found.get((each.node, each.port))
+        found[each.node, each.port] = each if so_far is None else added(so_far, each)
+    return tuple(found.values())
 
 
 def _served(instance: str, seen: Seen) -> tuple[SessionStatus, ...]:
@@ -134,6 +149,7 @@ def _item(name: str, before: Sample, now: Sample) -> Item:
         "outPerSecond": _rate(flow.sent - earlier.sent, elapsed_s),
         "dropped": flow.dropped,
         "backlog": flow.backlog,
+        "inputs": [connection(each) for each in flow.inputs],
         "cpuCores": None if cores is None else round(max(cores, 0.0), 3),
         "memoryBytes": usage.memory_bytes if usage else None,
         "conditions": [],
@@ -144,6 +160,15 @@ def _item(name: str, before: Sample, now: Sample) -> Item:
 def _rate(count: int, elapsed_s: float) -> float:
     """Return frames a second; counters that begin anew, or were not written meanwhile, say nothing."""
     return round(count / elapsed_s, 1) if count > 0 and elapsed_s > 0 else 0.0
+
+
+def _rows(item: Item) -> Iterator[tuple[str, ...]]:
+    """Yield a node's row, and one for each of its connections where it has several."""
+    yield _row(item)
+    inputs: list[dict[str, Any]] = item["status"]["inputs"]
+    for each in inputs if len(inputs) > 1 else ():
+        into = f" to {each['toInput']}" if each["toInput"] else ""
+        yield (f"  from {each['from'] or 'the session'}{into}", *("", "", ""), str(each["dropped"]), *("",) * 4)
 
 
 def _row(item: Item) -> tuple[str, ...]:

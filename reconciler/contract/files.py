@@ -17,7 +17,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
-from reconciler.contract.values import asdict, dataclass, named, names_of
+from reconciler.contract.values import asdict, dataclass, named, names_of, replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,10 @@ FORMAT = 1
 
 _PIECE_BYTES = 1 << 16
 
-_TEXTS = {"session", "node", "state", "message", "generation"}
+_TEXTS = {"session", "node", "port", "state", "message", "generation"}
 """Fields of a session's status that are no numbers."""
+
+INPUTS = "inputs"
 
 RELIABLE = "reliable"
 LATEST = "latest"
@@ -100,12 +102,37 @@ class Assignments:
 
 
 @dataclass(frozen=True, slots=True)
+class InputStatus:
+    """What has come over one connection: from `node` ("" for the session's own program) to the receiving `port`.
+
+    `received` and `dropped` count frames, `doubled` those that came once more and were passed over.
+    """
+
+    node: str = ""
+    port: str = ""
+    received: int = 0
+    dropped: int = 0
+    doubled: int = 0
+
+
+def added(first: InputStatus, second: InputStatus) -> InputStatus:
+    """Return the sum of what came over one connection."""
+    return replace(
+        first,
+        received=first.received + second.received,
+        dropped=first.dropped + second.dropped,
+        doubled=first.doubled + second.doubled,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStatus:
     """How one session fares in one node of an instance (which may serve two nodes of one session).
 
     `generation` is that of the entry it is served by, so that a session is not in doubt because others come and go.
     `received`, `sent` and `dropped` count frames; `backlog` are those sent that some reliable reader has not finished.
-    `failures` counts how often in a row the node could not be got ready; it is tried again with backoff.
+    `failures` counts how often in a row the node could not be got ready; it is tried again with backoff. `inputs` has
+    what came by connection, in the order of the assignment's inputs.
     """
 
     session: str
@@ -118,6 +145,7 @@ class SessionStatus:
     generation: str = ""
     backlog: int = 0
     failures: int = 0
+    inputs: Tuple[InputStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +223,7 @@ def parse_status(text: str) -> Optional[Status]:
     """Read a status, or None where the text is damaged."""
     raw = _load(text)
     try:
-        sessions = tuple(_status_of(SessionStatus, entry) for entry in raw.get("sessions", ()))
+        sessions = tuple(_session_status(entry) for entry in raw.get("sessions", ()))
         usage = _status_of(Usage, raw.get("usage", {}))
         texts = (raw["name"], raw.get("generation", ""), raw.get("error", ""))
         if not all(isinstance(text, str) for text in texts):
@@ -268,6 +296,11 @@ def _known(kind: Any, raw: Mapping[str, Any]) -> Dict[str, Any]:
     return {name: raw[name] for name in names_of(kind) if name in raw}
 
 
+def _session_status(raw: Mapping[str, Any]) -> SessionStatus:
+    made: SessionStatus = _status_of(SessionStatus, {name: raw[name] for name in raw if name != INPUTS})
+    return replace(made, inputs=tuple(_status_of(InputStatus, entry) for entry in raw.get(INPUTS, ())))
+
+
 def _status_of(kind: Any, raw: Mapping[str, Any]) -> Any:
     """Return a part of a status. The node's own process writes there, so that types are looked at, too.
 
@@ -276,7 +309,7 @@ def _status_of(kind: Any, raw: Mapping[str, Any]) -> Any:
     """
     made = kind(**_known(kind, raw))
     for name, value in named(made).items():
-        if not isinstance(value, str if name in _TEXTS else (int, float)):
+        if name != INPUTS and not isinstance(value, str if name in _TEXTS else (int, float)):
             raise TypeError(name)
     return made
 

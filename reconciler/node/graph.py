@@ -6,9 +6,10 @@ together and a frame emitted twice is recognised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Set, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Set, Tuple, Type, TypeVar
 
 from reconciler.contract import header as wire
+from reconciler.contract.files import InputStatus
 from reconciler.stream import reserved
 from reconciler.stream.inbox import Inbox
 from reconciler.stream.publisher import Publisher
@@ -56,9 +57,12 @@ class Graph:
             raise
 
     @property
-    def received(self) -> int:
-        """Frames received."""
-        return sum(end.received for end in self.inbox.subscribers)
+    def inputs(self) -> Tuple[InputStatus, ...]:
+        """What has come by each connection."""
+        return tuple(
+            InputStatus(end.channel.node, end.channel.port, end.received, end.dropped, end.doubled)
+            for end in self.inbox.subscribers
+        )
 
     @property
     def sent(self) -> int:
@@ -69,11 +73,6 @@ class Graph:
     def backlog(self) -> int:
         """Frames sent that some reliable reader has not finished."""
         return sum(end.backlog for end in self._outputs.values())
-
-    @property
-    def dropped(self) -> int:
-        """Frames lost on the way here."""
-        return sum(end.dropped for end in self.inbox.subscribers)
 
     def restart(self) -> None:
         """Count the frames of a new stream from 0."""

@@ -16,7 +16,18 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Type
 
-from reconciler.contract.files import FAIL, FAILED, READY, SKIP, STARTING, WAITING, Served, SessionStatus
+from reconciler.contract.files import (
+    FAIL,
+    FAILED,
+    READY,
+    SKIP,
+    STARTING,
+    WAITING,
+    InputStatus,
+    Served,
+    SessionStatus,
+    added,
+)
 from reconciler.node.flow import Flow
 from reconciler.node.graph import Graph
 from reconciler.node.seat import Seat
@@ -64,7 +75,7 @@ class Worker:
         self._state = STARTING
         self._message = ""
         self._failures = 0
-        self._before = [0, 0, 0]
+        self._before = 0, tuple(InputStatus(channel.node, channel.port) for channel in served.inputs)
         self._graph: Optional[Graph] = None
         self._flow: Optional[Flow] = None
         self._thread = threading.Thread(target=self._run, name=f"serve-{served.session}", daemon=True)
@@ -102,19 +113,20 @@ class Worker:
 
     def status(self) -> SessionStatus:
         """Return how the session fares."""
-        received, sent, dropped = self._counts()
+        sent, inputs = self._counts()
         graph = self._graph
         return SessionStatus(
             session=self.served.session,
             node=self.served.node,
             state=self._state,
             message=self._message,
-            received=received,
+            received=sum(each.received for each in inputs),
             sent=sent,
-            dropped=dropped,
+            dropped=sum(each.dropped for each in inputs),
             generation=self.served.generation,
             backlog=graph.backlog if graph is not None else 0,
             failures=self._failures,
+            inputs=inputs,
         )
 
     def stalls_in_s(self) -> Optional[float]:
@@ -152,10 +164,12 @@ class Worker:
                 self._flow.give_up(arrival, error, skip=skip)
         return message
 
-    def _counts(self) -> Tuple[int, int, int]:
-        graph = self._graph
-        now = (graph.received, graph.sent, graph.dropped) if graph is not None else (0, 0, 0)
-        return (self._before[0] + now[0], self._before[1] + now[1], self._before[2] + now[2])
+    def _counts(self) -> Tuple[int, Tuple[InputStatus, ...]]:
+        """Return what was sent, and what came by each connection, by these ends and those before."""
+        graph, (sent, inputs) = self._graph, self._before
+        if graph is None:
+            return sent, inputs
+        return sent + graph.sent, tuple(map(added, graph.inputs, inputs))
 
     def _run(self) -> None:
         pause_s = RETRY_S
@@ -226,7 +240,7 @@ class Worker:
 
     def _close_graph(self) -> None:
         graph, counts = self._graph, self._counts()
-        self._before, self._graph = list(counts), None
+        self._before, self._graph = counts, None
         if graph is not None:
             graph.close()
 

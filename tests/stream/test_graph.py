@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from reconciler.contract.files import LATEST, Channel, Endpoints, Served
+from reconciler.contract.files import LATEST, Channel, Endpoints, InputStatus, Served
 from reconciler.stream import Audio, Closed, Error, Json, NodeFailed, Session, Tensor, Text, TimedOut
 from tests.support.instance import PATIENCE_S, chain
 
@@ -202,7 +202,8 @@ def test_a_latest_connection_never_slows_its_sender(instance: Instance) -> None:
 
         def all_accounted_for(status: Status) -> bool:
             (counted,) = status.sessions
-            return counted.dropped > 0 and counted.received + counted.dropped == 500
+            sums = InputStatus("one", "", counted.received, counted.dropped)
+            return counted.dropped > 0 and counted.received + counted.dropped == 500 and counted.inputs == (sums,)
 
         instance.await_status("two", all_accounted_for)
 

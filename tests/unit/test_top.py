@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli.top import Flow, Sample, _item, _row
+from reconciler.cli.top import Flow, Sample, _by_connection, _item, _row, _rows
+from reconciler.contract.files import InputStatus, SessionStatus, Status, dump, parse_status
+from reconciler.contract.values import replace
 from reconciler.observe import limits
 from reconciler.observe.usage import Usage, of_container, of_process
 
@@ -32,6 +34,27 @@ def test_rates_are_what_came_between_two_looks() -> None:
     assert _row(_item("voice/words", before, now)) == (
         *("voice/words", "2", "50.0", "25.0", "4", "7", "25.0%", "2 MiB", "rc-x-1"),
     )
+
+
+def test_losses_are_told_by_connection_where_a_node_has_several() -> None:
+    """The node's own row has the sum over its connections, each of them that over all sessions."""
+    first = (InputStatus("", "", 5, 1), InputStatus("x", "y", 1, 2))
+    one = SessionStatus("a", "words", received=6, dropped=3, inputs=first)
+    two = replace(one, session="b", dropped=5, inputs=(InputStatus("", "", 1, 1, 7), InputStatus("x", "y", 1, 4)))
+    inputs = _by_connection([one, two])
+    assert inputs == (InputStatus("", "", 6, 2, 7), InputStatus("x", "y", 2, 6))
+    sample = Sample(100.0, {"voice/words": Flow("rc-x-1", 2, 8, 0, 8, inputs=inputs)})
+    item = _item("voice/words", sample, sample)
+    assert item["status"]["inputs"][1] == {"from": "x", "toInput": "y", "received": 2, "dropped": 6, "doubled": 0}
+    whole, session, other = _rows(item)
+    assert [row[4] for row in (whole, session, other)] == ["8", "2", "6"]
+    assert [row[0] for row in (session, other)] == ["  from the session", "  from x to y"]
+    assert len({len(whole), len(session), len(other)}) == 1
+    status = Status("rc-x-1", "g", (one, two))
+    assert parse_status(dump(status)) == status
+    assert parse_status(dump(status).replace('"doubled": 7', '"doubled": "7"')) is None
+    single = replace(sample.flows["voice/words"], inputs=inputs[:1])
+    assert len(list(_rows(_item("voice/words", sample, Sample(101.0, {"voice/words": single}))))) == 1
 
 
 @pytest.mark.parametrize(
