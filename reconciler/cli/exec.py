@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.place import paths_of
 from reconciler.contract import env, names
 from reconciler.controller.view import look
+from reconciler.model.errors import ProcessError
 from reconciler.observe.limits import first_process
 from reconciler.plan.sandbox import sandbox_hash
 from reconciler.process.enter import enter_shared_memory
@@ -24,9 +25,10 @@ def run(options: Namespace) -> int:
     Raises:
         ValueError: if there is no such pipeline, it has no memory of its own, it does not run, or there is no such
             command.
-        ProcessError: if this user may not enter it.
+        ProcessError: if this user, or this kernel, can't enter it.
     """
     paths = paths_of(options)
+    _need_root(options.pipeline)
     pid = first_process(_container(look(paths, options.manifests), options.pipeline))
     if not pid:
         msg = f"the shared memory of pipeline {options.pipeline} can't be found: did it end just now? Try again"
@@ -46,6 +48,16 @@ def run(options: Namespace) -> int:
     except OSError as error:
         msg = f"can't run {command[0]}: {error.strerror}"
         raise ValueError(msg) from error
+
+
+def _need_root(pipeline: str) -> None:
+    if os.geteuid() == 0:
+        return
+    msg = (
+        f"only root may enter memory of a pipeline's own, and this is user {os.geteuid()}: run the controller and "
+        f"its programs as root, or give {pipeline} the host's shared memory (sharedMemory.isolation: Host)"
+    )
+    raise ProcessError(msg)
 
 
 def _container(seen: Seen, name: str) -> str:

@@ -47,7 +47,7 @@ def environment(docker: Docker, facts: Facts) -> EnvImage | MissingBase:
     """Return the environment image a node needs.
 
     A base image that was untagged after the build is no reason to lose the environment: each of our images says what
-    it was built from, so the one that fits is found again.
+    it was built from, so the one that fits is found again. One whose base has another name is another environment.
     """
     reference = base_reference(docker)
     base = facts.images_by_tag.get(_with_tag(reference))
@@ -55,7 +55,8 @@ def environment(docker: Docker, facts: Facts) -> EnvImage | MissingBase:
         return _env_image(docker, facts, reference=reference, base_id=base.id)
     for image in facts.observed.images:
         candidate = _env_image(docker, facts, reference=reference, base_id=image.base_id)
-        if image.env_hash and candidate.env_hash == image.env_hash:
+        base = facts.images_by_id.get(image.base_id)
+        if image.env_hash and candidate.env_hash == image.env_hash and not (base and base.tags):
             return candidate
     return MissingBase(reference, pull=docker.pull_policy != "Never")
 

@@ -15,7 +15,7 @@ from reconciler.controller.journal import Event, Journal
 from reconciler.controller.loop import Loop, World
 from reconciler.controller.queue import Queue
 from reconciler.model.action import BuildImage, StartContainer, Step, WriteAssignments
-from reconciler.model.errors import BuildError, EngineError, EngineUnavailableError, InstanceLockedError
+from reconciler.model.errors import BuildError, EngineError, EngineUnavailableError, InstanceLockedError, StateError
 from reconciler.plan.foresee import after, settle
 from tests.support.worlds import BARE, chain, desire, docker_node
 
@@ -47,6 +47,15 @@ def test_a_second_writer_is_told_who_holds_the_instance(tmp_path: Path) -> None:
     holder.kill()
     holder.communicate()
     with lock.one_writer(path):
+        pass
+
+
+def test_a_state_directory_that_can_t_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    with (
+        pytest.raises(StateError, match=r"state directory .*state/x can't be written .*--state-dir"),
+        lock.one_writer(tmp_path / "state" / "x" / "lock"),
+    ):
         pass
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from reconciler.cli import exec as exec_command
+from reconciler.cli.parser import parser
 from reconciler.contract import env, names, paths
 from reconciler.contract.files import Endpoints
 from reconciler.model.errors import ProcessError
@@ -32,3 +35,11 @@ def test_a_session_is_opened_in_its_own_memory_alone(monkeypatch: pytest.MonkeyP
     assert shared_memory(place, Endpoints("s", "p", memory=here)) == Path(names.PRIVATE_SHM_ROOT)
     with pytest.raises(SessionNotReady, match="run it outside"):
         shared_memory(place, Endpoints("s", "p"))
+
+
+def test_only_root_is_let_in_and_others_are_told_before_anything_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    with pytest.raises(ProcessError, match=r"only root may enter .* this is user 65534: .*isolation: Host"):
+        exec_command.run(parser().parse_args(["exec", "voice", "--", "true"]))

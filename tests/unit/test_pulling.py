@@ -71,3 +71,14 @@ def test_what_would_be_done_is_told_with_the_pull_once() -> None:
     desired = wanted("Always")
     taken = [step for step in route(desired, BARE) if isinstance(step.action, PullImage)]
     assert len(taken) == 1
+
+
+@pytest.mark.parametrize("policy", ["Never", "IfNotPresent"])
+def test_an_environment_of_another_base_is_none_of_one_that_is_absent(policy: str) -> None:
+    """A typing error in `baseImage` is told, or pulled; the same packages on the standard image are something else."""
+    standard = rest(wanted("IfNotPresent"))
+    elsewhere = wanted(policy, base_image="cuda:12")
+    assert pulls(elsewhere, standard) == (["cuda:12"] if policy == "IfNotPresent" else [])
+    image = next(s for s in plan(elsewhere, standard).statuses if s.kind == "Node").condition("ImageReady")
+    assert image is not None
+    assert image.reason == ("Pulling" if policy == "IfNotPresent" else "BaseImageMissing")
