@@ -9,7 +9,7 @@ from reconciler.cli import codes, image
 from reconciler.cli.console import stamp
 from reconciler.cli.items import all_of
 from reconciler.cli.logs import last_lines
-from reconciler.cli.place import paths_of
+from reconciler.cli.place import paths_of, tell
 from reconciler.controller import journal
 from reconciler.controller.view import look
 
@@ -31,6 +31,7 @@ def run(options: Namespace) -> int:
 
     paths = paths_of(options)
     seen = look(paths, options.manifests)
+    tell(seen.desired.diagnostics)
     found = all_of(seen, options.kind)
     item = next((item for item in found if item["metadata"]["name"] == options.name), None)
     if item is None:

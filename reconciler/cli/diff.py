@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
-from reconciler.cli.place import manifests_of, paths_of
+from reconciler.cli.place import manifests_of, paths_of, tell
 from reconciler.controller.instance import Instance
 from reconciler.plan.foresee import route
 from reconciler.plan.render import render_steps, verb
@@ -22,8 +21,7 @@ def run(options: Namespace) -> int:
     with Instance(paths_of(options), manifests_of(options), allow_empty=options.allow_empty) as instance:
         desired = instance.load()
         steps = route(desired, instance.look(), now_s=time.monotonic())
-    for diagnostic in desired.diagnostics:
-        print(diagnostic, file=sys.stderr)
+    tell(desired.diagnostics)
     if options.output == "json":
         actions = [{"action": verb(step.action), "object": step.object, "cause": step.cause} for step in steps]
         print(json.dumps({"actions": actions}, indent=1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli import codes
 from reconciler.cli.console import table
 from reconciler.cli.items import Item, all_of, event_item, ready
-from reconciler.cli.place import paths_of
+from reconciler.cli.place import paths_of, tell
 from reconciler.controller import journal
 from reconciler.controller.view import look
 
@@ -39,7 +39,9 @@ def run(options: Namespace) -> int:
 
 
 def _objects(options: Namespace, paths: Paths) -> list[Item]:
-    return all_of(look(paths, options.manifests), options.kind.removesuffix("s"))
+    seen = look(paths, options.manifests)
+    tell(seen.desired.diagnostics)
+    return all_of(seen, options.kind.removesuffix("s"))
 
 
 def _events(paths: Paths) -> list[Item]:

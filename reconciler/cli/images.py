@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli import codes
 from reconciler.cli.console import Console, stamp, table
 from reconciler.cli.image_cache import cache_of, is_given
-from reconciler.cli.place import manifests_of, paths_of
+from reconciler.cli.place import manifests_of, paths_of, tell
 from reconciler.contract.values import replace
 from reconciler.controller import image_records, lock
 from reconciler.controller.image_records import Record
@@ -24,13 +24,21 @@ if TYPE_CHECKING:
     from reconciler.model.action import Action
     from reconciler.model.desired import Desired
     from reconciler.model.observed import Image
+    from reconciler.plan.plan import Plan
 
 ROUNDS = 100
 """Rounds of looking and doing at most: base images first, then what is built on them; a few images go in each."""
 
 
 def run(options: Namespace) -> int:
-    """List, build what manifests ask for, write down its exact versions, or remove what nobody needs."""
+    """List, build what manifests ask for, write down its exact versions, or remove what nobody needs.
+
+    Raises:
+        ValueError: if there is a word too many.
+    """
+    if options.version and options.verb != "standard":
+        msg = f"images {options.verb} takes no {' '.join(options.version)!r}: it is about all images of the manifests"
+        raise ValueError(msg)
     match options.verb:
         case "ls":
             return _list(options)
@@ -84,8 +92,7 @@ def _do(options: Namespace, kinds: tuple[type[Action], ...]) -> int:
     with lock.one_writer(paths.lock), Instance(paths, manifests) as instance:
         world = instance.world(build_output=console.build)
         desired, memory = instance.load(), instance.memory()
-        for diagnostic in desired.diagnostics:
-            print(diagnostic, file=sys.stderr)
+        tell(desired.diagnostics)
         for _ in range(ROUNDS):
             now_s = time.monotonic()
             found = plan(_awake(desired, cache), instance.look(), memory, now_s=now_s)
@@ -96,7 +103,18 @@ def _do(options: Namespace, kinds: tuple[type[Action], ...]) -> int:
                 print(f"{type(step.action).__name__} {step.object}", file=sys.stderr)
                 world.act(step.action)
                 console.build_ended(step.object.removeprefix("image/"))
-    return codes.INVALID if desired.diagnostics else codes.DONE
+    absent = _absent(found) if BuildImage in kinds else []
+    for line in absent:
+        print(f"reconcile: {line}", file=sys.stderr)
+    if desired.diagnostics:
+        return codes.INVALID
+    return codes.UNFINISHED if absent else codes.DONE
+
+
+def _absent(made: Plan) -> list[str]:
+    """Return what is said of nodes whose image could not be built, as there was nothing that could be done for it."""
+    images = ((status.name, status.condition("ImageReady")) for status in made.statuses if status.kind == "Node")
+    return [f"node {name}: {image.message}" for name, image in images if image and image.status != "True"]
 
 
 def _awake(desired: Desired, cache: ImageCache) -> Desired:

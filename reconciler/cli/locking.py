@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from reconciler.actuate.image import resolution
 from reconciler.actuate.scripts import RESOLVED_FROM, RESOLVED_TO
 from reconciler.cli import codes
 from reconciler.cli.console import Console
-from reconciler.cli.place import manifests_of, paths_of
+from reconciler.cli.place import manifests_of, paths_of, tell
 from reconciler.contract.files import replace_text
 from reconciler.controller import lock
 from reconciler.controller.instance import Instance
@@ -38,8 +37,7 @@ def run(options: Namespace) -> int:
     paths, manifests = paths_of(options), manifests_of(options)
     with lock.one_writer(paths.lock), Instance(paths, manifests, locked=False) as instance:
         desired = instance.load()
-        for diagnostic in desired.diagnostics:
-            print(diagnostic, file=sys.stderr)
+        tell(desired.diagnostics)
         asked = _asked(desired)
         found: dict[Environment, Locked] = {}
         for each in asked.values():
@@ -80,8 +78,10 @@ def _resolve(instance: Instance, docker: Docker, console: Console) -> Locked:
 
 
 def _image(instance: Instance, docker: Docker) -> EnvImage:
-    """Return the environment, its base image pulled if it is not there."""
+    """Return the environment, its base image pulled if it is not there and may be."""
     found = environment(docker, index(instance.look()))
+    if isinstance(found, MissingBase) and not found.pull:
+        raise BuildError(found.told)
     if isinstance(found, MissingBase):
         instance.engine.pull(found.reference)
         found = environment(docker, index(instance.look()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli import codes
 from reconciler.cli.console import stamp
 from reconciler.cli.items import of_kind
-from reconciler.cli.place import paths_of
+from reconciler.cli.place import paths_of, tell
 from reconciler.controller import logs
 from reconciler.controller.view import look
 from reconciler.model.errors import ReconcilerError
@@ -61,6 +61,15 @@ def last_lines(paths: Paths, item: Item, *, tail: int) -> list[Line]:
         return []
 
 
+def _unknown(pipeline: str, node: str | None, found: list[list[str]]) -> str:
+    """Return what is wrong with a name, and what there is instead."""
+    ids = [known for owner, known in found if owner == pipeline]
+    if ids:
+        return f"pipeline {pipeline} has no node {node!r} (there are: {', '.join(ids)})"
+    pipelines = dict.fromkeys(owner for owner, _ in found)
+    return f"no pipeline {pipeline!r} (there are: {', '.join(pipelines) or 'none'})"
+
+
 @dataclass
 class Output:
     """The output of the chosen nodes, from whatever instances they have at a time."""
@@ -96,13 +105,13 @@ class Output:
             ValueError: if there are none and there must be.
         """
         wanted = (self.options.pipeline, self.options.node)
-        found = of_kind(look(self.paths, self.options.manifests), "Node")
+        seen = look(self.paths, self.options.manifests)
+        tell(seen.desired.diagnostics if must else ())
+        found = of_kind(seen, "Node")
         named = [(item, *item["metadata"]["name"].split("/", 1)) for item in found]
         chosen = [item for item, pipeline, node in named if pipeline == wanted[0] and wanted[1] in {None, node}]
         if must and not chosen:
-            names = ", ".join(item["metadata"]["name"] for item in found) or "none"
-            msg = f"no node {'/'.join(filter(None, wanted))!r} (there are: {names})"
-            raise ValueError(msg)
+            raise ValueError(_unknown(*wanted, [name for _, *name in named]))
         self.nodes = {
             item["status"]["instance"]: (
                 "container" if "docker" in item["spec"] else "process",

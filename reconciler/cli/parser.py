@@ -134,7 +134,7 @@ def _common(
 
 
 def _plural(kind: str) -> str:
-    return kind if kind.endswith("s") else f"{kind}s"
+    return f"{kind}s" if f"{kind}s" in KINDS else kind
 
 
 def _singular(kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from reconciler.contract import paths
@@ -9,7 +10,10 @@ from reconciler.contract.env import MANIFESTS
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from reconciler.model.desired import Diagnostic
 
 
 def paths_of(options: Namespace) -> paths.Paths:
@@ -33,3 +37,9 @@ def manifests_of(options: Namespace) -> Path:
         raise ValueError(msg)
     chosen: Path = options.manifests
     return chosen
+
+
+def tell(diagnostics: Iterable[Diagnostic]) -> None:
+    """Say on stderr what is wrong with the manifests, which is why something may not be there."""
+    for diagnostic in diagnostics:
+        print(diagnostic, file=sys.stderr)

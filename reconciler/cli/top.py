@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli import codes
 from reconciler.cli.console import table
 from reconciler.cli.items import connection
-from reconciler.cli.place import paths_of
+from reconciler.cli.place import paths_of, tell
 from reconciler.contract.files import added
 from reconciler.contract.values import dataclass, field
 from reconciler.controller.view import look
@@ -65,7 +65,7 @@ def run(options: Namespace) -> int:
     """Print a table of nodes: once, or again and again on a terminal."""
     paths = paths_of(options)
     once = options.once or options.output == "json" or not sys.stdout.isatty()
-    before = _sample(options, paths)
+    before = _sample(options, paths, tells=True)
     while True:
         time.sleep(options.interval)
         now = _sample(options, paths)
@@ -80,8 +80,9 @@ def run(options: Namespace) -> int:
         before = now
 
 
-def _sample(options: Namespace, paths: Paths) -> Sample:
+def _sample(options: Namespace, paths: Paths, *, tells: bool = False) -> Sample:
     seen = look(paths, options.manifests)
+    tell(seen.desired.diagnostics if tells else ())
     nodes = [status for status in seen.statuses if status.kind == "Node"]
     chosen = [status for status in nodes if options.pipeline in {None, status.pipeline}]
     if options.pipeline is not None and not chosen:

@@ -81,7 +81,7 @@ def parse(data: bytes) -> Parsed:
 
 def _text(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise _RejectedError(Problem(1, 1, f"the file has {len(data)} bytes, {MAX_BYTES} are allowed"))
+        raise _RejectedError(Problem(1, 1, f"the file has more than the {MAX_BYTES} bytes that are allowed"))
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -105,6 +105,8 @@ def _marked(error: MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     said = ", ".join(str(part) for part in (error.context, error.problem) if part)
     said = " ".join(said.split()) or "unknown mistake"
+    if r"'\t'" in said:
+        said = "a tab can't stand here, use spaces"
     return Problem(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, f"not valid YAML: {said}")
 
 

@@ -264,8 +264,7 @@ def _image_problem(view: View, pipeline: Pipeline, node: Node) -> Problem | None
     """Return what keeps a node's image from being there, or None."""
     missing = view.wanted.missing.get((pipeline.name, node.id))
     if missing and not missing.pull:
-        what = f"base image {missing.reference} is not on the engine, and pullPolicy is Never"
-        return ("BaseImageMissing", f"{what}: build, load or pull it there")
+        return ("BaseImageMissing", missing.told)
     if missing:
         waiting = ("Pulling", f"base image {missing.reference} is being pulled")
         return view.failure(f"image/{missing.reference}") or waiting

@@ -25,6 +25,12 @@ class MissingBase:
     reference: str
     pull: bool = True
 
+    @property
+    def told(self) -> str:
+        """What to say of one that is not to be pulled."""
+        what = f"base image {self.reference} is not on the engine, and pullPolicy is Never"
+        return f"{what}: build, load or pull it there"
+
 
 def base_reference(docker: Docker) -> str:
     """Return the image a node's environment starts from."""

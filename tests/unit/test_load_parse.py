@@ -120,7 +120,7 @@ BOMBS = {
     "many": ("- a\n" * 100_000, f"more than {MAX_NODES} values"),
     "many keys": ("".join(f"k{number}: v\n" for number in range(50_000)), "more than"),
     "documents": ("--- a\n" * 5_000, "more than 1000 documents"),
-    "large": ("#" * (MAX_BYTES + 1), f"{MAX_BYTES} are allowed"),
+    "large": ("#" * (MAX_BYTES + 1), f"more than the {MAX_BYTES} bytes that are allowed"),
     "tag": ("!" + "a" * (MAX_BYTES - 2), "a tag of more than 1024 characters"),
     "directives": ("%a b\n" * (MAX_BYTES // 5 - 1), "not valid YAML"),
     "colons": ("a:" * (MAX_BYTES // 2 - 1), "not valid YAML"),

@@ -1,0 +1,80 @@
+"""Commands with words that are wrong, odd or too many: each says what was found, where, and what to do."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.cli import get, images, locking, logs
+from reconciler.cli.parser import parser
+from reconciler.controller.view import Seen
+from reconciler.model.desired import Diagnostic
+from reconciler.model.errors import BuildError
+from reconciler.model.manifest import Origin
+from reconciler.plan.plan import plan
+from tests.support.worlds import BARE, chain, desire, docker_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ABSENT = docker_node("echo", python="3.12", pull_policy="Never")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("get foo", "invalid choice: 'foo'"),
+        ("describe foo x", "invalid choice: 'foo'"),
+        ("logs a --tail -1", "'-1' is no whole number"),
+        ("logs a --since 5x", "'5x' is no number above 0"),
+        ("--once --timeout nan", "'nan' is no number above 0"),
+    ],
+)
+def test_a_wrong_word_is_told_as_it_was_written(arguments: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser().parse_args(arguments.split())
+    assert said in capsys.readouterr().err
+
+
+def test_a_word_too_many_is_no_word_that_is_passed_over() -> None:
+    with pytest.raises(ValueError, match="images prune takes no 'voice words'"):
+        images.run(parser().parse_args(["images", "prune", "voice", "words"]))
+
+
+def test_a_look_says_what_is_wrong_with_the_manifests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a typing error in `-f` looks like an empty world."""
+    wrong = Diagnostic(Origin("nope"), "no such file or directory")
+    desired = SimpleNamespace(diagnostics=(wrong,))
+    monkeypatch.setattr(get, "look", lambda *_: Seen(desired, BARE, ()))  # type: ignore[arg-type]
+    assert get.run(parser().parse_args(["get", "pipelines", "-f", "nope"])) == 0
+    assert capsys.readouterr().err == f"{wrong}\nno pipelines\n"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "node", "said"),
+    [
+        ("voyce", None, "no pipeline 'voyce' (there are: voice, echo)"),
+        ("voyce", "words", "no pipeline 'voyce' (there are: voice, echo)"),
+        ("voice", "wordz", "pipeline voice has no node 'wordz' (there are: words, tidy)"),
+    ],
+)
+def test_logs_of_what_is_not_there(pipeline: str, node: str | None, said: str) -> None:
+    assert logs._unknown(pipeline, node, [["voice", "words"], ["voice", "tidy"], ["echo", "echo"]]) == said
+    assert logs._unknown(pipeline, node, []).endswith("(there are: none)")
+
+
+def test_an_image_that_can_not_be_built_is_told_although_there_is_nothing_to_do() -> None:
+    (line,) = images._absent(plan(desire(chain("voice", ABSENT)), BARE))
+    assert line.startswith("node voice/echo: base image python:3.12-slim is not on the engine, and pullPolicy is Never")
+
+
+def test_a_lock_pulls_nothing_that_is_not_to_be_pulled() -> None:
+    pulled: Callable[[str], None] = pytest.fail
+    instance = SimpleNamespace(look=lambda: BARE, engine=SimpleNamespace(pull=pulled))
+    assert ABSENT.docker is not None
+    with pytest.raises(BuildError, match=r"python:3\.12-slim is not on the engine, and pullPolicy is Never"):
+        locking._image(instance, ABSENT.docker)  # type: ignore[arg-type]
