@@ -131,10 +131,10 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_no_input_costs_much(bomb: str) -> None:
     text, said = BOMBS[bomb]
-    began = time.monotonic()
+    began = time.thread_time()
     (found,) = parse(text.encode()).problems
     assert said in found.message
-    assert time.monotonic() - began < SLOWEST_S
+    assert time.thread_time() - began < SLOWEST_S
 
 
 def test_what_is_just_within_the_bounds_is_read() -> None:
