@@ -29,7 +29,7 @@ def prepare(site: Site) -> None:
     Raises:
         FilesError: if one can't be created, or belongs to another user.
     """
-    with _translated("create the directories of this instance"):
+    with translated("create the directories of this instance"):
         _of_one_user(Path(site.nodes_dir).parent, site)
         for place in (site.nodes_dir, site.endpoints_dir, site.shm_root):
             _directory(Path(place), PRIVATE)
@@ -54,7 +54,7 @@ def make_key(place: Path) -> None:
     Raises:
         FilesError: if it can't be written.
     """
-    with _translated("create the key of this instance's secrets"):
+    with translated(f"create the key of this instance's secrets, {place}"):
         if place.exists():
             return
         temporary = place.with_name(f".{place.name}")
@@ -65,7 +65,7 @@ def make_key(place: Path) -> None:
 
 def write_assignments(site: Site, document: Assignments) -> None:
     """Put an instance's assignments in place, with its directory."""
-    with _translated(f"write the assignments of {document.name}"):
+    with translated(f"write the assignments of {document.name}"):
         directory = Path(site.nodes_dir, document.name)
         _directory(directory, PRIVATE)
         files.replace_text(directory / "assignments.json", files.dump(document))
@@ -74,7 +74,7 @@ def write_assignments(site: Site, document: Assignments) -> None:
 
 def write_endpoints(site: Site, document: Endpoints) -> None:
     """Put a session's endpoints in place."""
-    with _translated(f"write the endpoints of {document.session}"):
+    with translated(f"write the endpoints of {document.session}"):
         _directory(Path(site.endpoints_dir), PRIVATE)
         files.replace_text(Path(site.endpoints_dir, f"{document.session}.json"), files.dump(document))
 
@@ -83,19 +83,19 @@ def remove_node_files(site: Site, name: str) -> None:
     """Remove an instance's directory; one that is gone is success."""
     import shutil  # noqa: PLC0415 - a pass that removes nothing must not pay for it
 
-    with _translated(f"remove the files of {name}"):
+    with translated(f"remove the files of {name}"):
         shutil.rmtree(_below(site.nodes_dir, name), ignore_errors=False, onerror=_unless_gone)
 
 
 def remove_endpoints(site: Site, session: str) -> None:
     """Remove a session's endpoints; gone already is success."""
-    with _translated(f"remove the endpoints of {session}"):
+    with translated(f"remove the endpoints of {session}"):
         _below(site.endpoints_dir, f"{session}.json").unlink(missing_ok=True)
 
 
 def remove_lease(site: Site, session: str) -> None:
     """Remove a lease that nobody holds. One that a program has taken meanwhile stays, and gone already is success."""
-    with _translated(f"remove the lease of {session}"):
+    with translated(f"remove the lease of {session}"):
         path = _below(site.sessions_dir, f"{session}.json")
         try:
             file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -129,9 +129,14 @@ def _unless_gone(_function: object, _path: str, raised: tuple[object, BaseExcept
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def translated(what: str) -> Iterator[None]:
+    """Turn an error of the operating system into one of ours, which says what was to be done.
+
+    Raises:
+        FilesError: in place of an OSError.
+    """
     try:
         yield
     except OSError as error:
-        msg = f"can't {what}: {error.strerror}: {error.filename}"
+        msg = f"can't {what}: {': '.join(filter(None, (error.strerror, error.filename)))}"
         raise FilesError(msg) from error

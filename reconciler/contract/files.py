@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
 from reconciler.contract.values import asdict, dataclass, named, names_of, replace
@@ -278,10 +279,20 @@ def read_text(path: Union[str, Path]) -> Optional[str]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Put a file in place whole: a reader sees the old content or the new, never a part."""
+    """Put a file in place whole: a reader sees the old content or the new, never a part.
+
+    Raises:
+        OSError: if it can't be written, with the file's name; then nothing is left of the new content.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        error.filename = error.filename or str(path)  # a full disk has none
+        raise
 
 
 def _load(text: str) -> Dict[str, Any]:

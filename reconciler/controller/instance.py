@@ -13,7 +13,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from reconciler.actuate.files import make_key, prepare
+from reconciler.actuate.files import make_key, prepare, translated
 from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.env import MEMORY_MB
@@ -184,11 +184,16 @@ class Instance:
         return Memory(image_used_s=self.images.used_s(clock))
 
     def publish(self, made: Pass) -> None:
-        """Put the conditions where `get` finds them, when they have changed, and note who uses which image."""
+        """Put the conditions where `get` finds them, when they have changed, and note who uses which image.
+
+        Raises:
+            FilesError: if they can't be written.
+        """
         self.images.see(made)
         self._leases_seen = frozenset(session.name for session in made.desired.sessions if session.kind == "lease")
         if made.statuses != self._published:
-            replace_text(self.paths.status, json.dumps([asdict(status) for status in made.statuses]))
+            with translated("write the conditions"):
+                replace_text(self.paths.status, json.dumps([asdict(status) for status in made.statuses]))
             self._published = made.statuses
         self._running = {
             status.instance: ("container" if status.container else "process", *status.owners)

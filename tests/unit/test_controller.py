@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.contract.lock import held
+from reconciler.contract.paths import Paths
+from reconciler.controller import instance as controller_instance
 from reconciler.controller import journal, lock
 from reconciler.controller.journal import Event, Journal
 from reconciler.controller.loop import Loop, World
@@ -20,8 +26,6 @@ from reconciler.plan.foresee import after, settle
 from tests.support.worlds import BARE, chain, desire, docker_node
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.controller.loop import Pass
     from reconciler.model.action import Action
     from reconciler.model.desired import Desired
@@ -290,6 +294,34 @@ def test_a_failed_look_is_said_once_and_nothing_is_done() -> None:
     loop.turn()
     loop.close()
     assert model.written
+
+
+def test_conditions_that_can_not_be_written_end_no_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full runtime directory is told once, and what there is to do is done all the same."""
+    monkeypatch.setattr(controller_instance, "connect", SimpleNamespace)
+    instance = controller_instance.Instance(Paths("test", tmp_path / "state", tmp_path / "run", ()), None)
+    monkeypatch.setattr(instance, "images", SimpleNamespace(see=lambda _: None))
+    (tmp_path / "run").mkdir()
+    model = Model(desire(chain("p", docker_node("n"))))
+    events: list[Event] = []
+    loop = Loop(model.world(), say=events.append, publish=instance.publish)
+
+    def full(path: Path, _: str, **__: str) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_text", full)
+        for _ in range(3):
+            loop.turn()
+    assert model.written
+    assert [event.message for event in events if event.object == "controller"] == [
+        f"can't write the conditions: No space left on device: {tmp_path / 'run' / 'status.json'}"
+    ]
+    assert list((tmp_path / "run").iterdir()) == [], "nothing is left of it"
+    assert loop.run_until(_is_ready, timeout_s=10)
+    loop.close()
+    assert (tmp_path / "run" / "status.json").exists()
 
 
 def test_transition_times_move_only_when_a_status_changes() -> None:
