@@ -20,15 +20,30 @@ _PLAIN = (ast.ClassDef, ast.ImportFrom, ast.Import, ast.Assign, ast.AnnAssign)
 def names(code: bytes, *, classes: bool) -> Iterator[str]:
     """Yield what a module binds at its top. Code that this Python can't parse may be right for the node's."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if len(code) > MAX_CODE_BYTES:
-                raise ValueError  # noqa: TRY301 - taken as code that does not parse
-            body = ast.parse(code).body
+        body = _parsed(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         yield from _CLASS.findall(code.decode("utf-8", "replace"))
         return
     yield from _bound_by(body, classes=classes)
+
+
+def mistake(code: bytes) -> str:
+    """Say why code does not parse, with its line; nothing where it does, or nobody can tell."""
+    try:
+        _parsed(code)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    return ""
+
+
+def _parsed(code: bytes) -> list[ast.stmt]:
+    if len(code) > MAX_CODE_BYTES:
+        raise ValueError  # taken as code that does not parse
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(code).body
 
 
 def _bound_by(body: list[ast.stmt], *, classes: bool) -> Iterator[str]:

@@ -122,6 +122,8 @@ def _missing(directory: str, node_type: str) -> str:
     bound = _bound(path)
     if name in bound or ANY in bound:
         return ""
+    if wrong := _mistake(path):
+        return f'no class "{name}" in {Path(path).name}, which is no Python here: {wrong}'
     return f'no class "{name}" in {Path(path).name}, {instead(name, sorted(bound), of="names there")}'
 
 
@@ -132,8 +134,17 @@ def _missing_class(directory: str, name: str) -> str:
         return f'class "{name}" in {" and ".join(holders)}: write "{holders[0]}:{name}"'
     if holders:
         return ""
+    wrong = ((relative, _mistake(str(path))) for relative, path in _code(directory))
+    if broken := next((f"{relative}, {why}" for relative, why in wrong if why), ""):
+        return f'no class "{name}", and not all of it is Python here: {broken}'
     classes = sorted({each for names in bound.values() for each in names})
     return f'no class "{name}", {instead(name, classes, of="classes there")}'
+
+
+def _mistake(path: str) -> str:
+    from reconciler.load.bound import mistake  # noqa: PLC0415 - see below
+
+    return mistake(read(path, limit=MAX_CODE_BYTES).data)
 
 
 def _bound(path: str, *, classes: bool = False) -> frozenset[str]:

@@ -98,6 +98,18 @@ def test_a_class_that_goes_keeps_the_old_code(folder: Folder) -> None:
     ]
 
 
+def test_code_that_does_not_parse_is_named_with_its_line(folder: Folder) -> None:
+    """Half of it may have been saved; that it has no such class then says little."""
+    folder.write("voice.yaml", pipeline())
+    folder.write("nodes/code.py", "import os\ndef half(\n")
+    (line,) = folder.lines(folder.loader().load())
+    assert line.endswith("no class \"A\" in code.py, which is no Python here: line 2: '(' was never closed")
+    (bare,) = one(folder, "{id: a, nodeType: A}")
+    assert bare.endswith("no class \"A\", and not all of it is Python here: code.py, line 2: '(' was never closed")
+    folder.write("nodes/code.py", "class A:\n    match: what a later Python may know\n")
+    assert folder.lines(folder.loader().load()) == [], "the node's Python may be another one"
+
+
 def test_an_image_may_bring_the_code(folder: Folder) -> None:
     assert one(folder, "{id: a, nodeType: Gone, docker: {baseImage: 'x:1'}}") == []
     assert folder.loader().load().pipelines[0].nodes[0].source.digest == ""
