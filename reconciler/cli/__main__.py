@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has left; what we print at exit must not raise once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return codes.UNFINISHED
+    except FileNotFoundError as error:
+        # Only the current directory has no name for the one who asks where it is.
+        gone = "the current directory is gone: change to one that is there"
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else gone, codes.INVALID)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", codes.INVALID)

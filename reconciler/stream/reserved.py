@@ -95,7 +95,7 @@ def frame(kind: Type[F], what: Layout, loan: Loan, content: Dict[str, Any]) -> F
     return made
 
 
-def plain(kind: Type[F], shape: Sequence[int], dtype: Any, content: Dict[str, Any], *, port: str = "") -> F:  # noqa: ARG001
+def plain(kind: Type[F], shape: Sequence[int], dtype: Any, content: Dict[str, Any], *, port: str = "") -> F:  # noqa: ARG001 - called as the other one is
     """Return such a frame with its array in ordinary memory, where there is no sender: it is copied when it is sent.
 
     Raises:

@@ -94,7 +94,7 @@ def test_too_large_a_file_is_not_read_whole(folder: Folder) -> None:
     path = folder.write("a.yaml", "")
     os.truncate(path, 1 << 40)
     assert len(read(str(path), limit=100).data) == 101
-    assert "1048576 are allowed" in folder.lines(folder.loader().load())[0]
+    assert "1048576 bytes that are allowed" in folder.lines(folder.loader().load())[0]
 
 
 def test_an_edit_of_equal_length_in_the_same_tick_is_seen(folder: Folder) -> None:

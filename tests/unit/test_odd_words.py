@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.cli import get, images, locking, logs
+from reconciler.cli.__main__ import main
 from reconciler.cli.parser import parser
 from reconciler.controller.view import Seen
 from reconciler.model.desired import Diagnostic
@@ -18,6 +19,7 @@ from tests.support.worlds import BARE, chain, desire, docker_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 ABSENT = docker_node("echo", python="3.12", pull_policy="Never")
 
@@ -78,3 +80,12 @@ def test_a_lock_pulls_nothing_that_is_not_to_be_pulled() -> None:
     assert ABSENT.docker is not None
     with pytest.raises(BuildError, match=r"python:3\.12-slim is not on the engine, and pullPolicy is Never"):
         locking._image(instance, ABSENT.docker)  # type: ignore[arg-type]
+
+
+def test_a_current_directory_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert main(["validate", "x"]) == 2
+    assert "the current directory is gone" in capsys.readouterr().err
