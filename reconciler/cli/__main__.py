@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -14,6 +15,22 @@ from reconciler.model.errors import EngineUnavailableError, InstanceLockedError,
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
+
+
+YOUNG = 20_000
+"""How many new objects make the interpreter look for garbage: most that a start makes stays."""
+
+
+def program() -> int:
+    """Run `reconcile` as a program of its own, which need not be taken apart at its end: the system does that.
+
+    Looking for garbage a last time took 20 ms of a command that finds nothing to do, and 70 ms where pydantic is there.
+    """
+    gc.set_threshold(YOUNG)
+    try:
+        return main()
+    finally:
+        gc.freeze()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,4 +71,4 @@ def _fail(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())
