@@ -13,6 +13,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.image_cache import cache_of
 from reconciler.cli.place import manifests_of, paths_of
 from reconciler.controller import lock
+from reconciler.controller.glance import Glance
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
 from reconciler.engine.recent import LIST_LAG_S
@@ -47,15 +48,17 @@ def run(options: Namespace) -> int:
         )
         previous = [signal.signal(number, lambda *_: loop.stop()) for number in (signal.SIGTERM, signal.SIGINT)]
         try:
-            return _once(loop, options) if options.once else _watch(loop, instance, console)
+            return _once(loop, options, instance) if options.once else _watch(loop, instance, console)
         finally:
             loop.close()
             for number, old in zip((signal.SIGTERM, signal.SIGINT), previous, strict=True):
                 signal.signal(number, old)
 
 
-def _once(loop: Loop, options: Namespace) -> int:
-    ended = loop.run_until(lambda made: is_settled(made) or made.is_stuck, timeout_s=options.timeout)
+def _once(loop: Loop, options: Namespace, instance: Instance) -> int:
+    ended = loop.run_until(
+        lambda made: is_settled(made) or made.is_stuck, timeout_s=options.timeout, news=Glance(instance.paths.nodes)
+    )
     last = loop.last
     ready = ended and last is not None and is_settled(last)
     if not ready and loop.blind is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.contract.values import dataclass, replace
 from reconciler.controller.bell import Bell
 from reconciler.controller.event import Event
+from reconciler.controller.pace import Pace
 from reconciler.controller.queue import Queue
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.memory import new_ends
@@ -40,8 +41,14 @@ LEAST_GAP_S = 0.002
 GATHER_S = 0.01
 """How long the ends of our own actions gather: what they cause elsewhere is mostly told within that time."""
 
+NEWS_S = 0.03
+"""How often a convergence that is to end asks whether nodes have said anything."""
+
 POLL_S = 0.1
-"""Pause between passes of a convergence that is to end: it is short, so it asks instead of listening."""
+"""Pause between passes of a convergence that is to end and that nobody tells anything."""
+
+BUSY_POLL_S = 0.5
+"""The same while calls are under way, whose ends are told, or where nodes are asked for news meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +144,28 @@ class Loop:
         while not self._stop.rings():
             self._rest(self.turn())
 
-    def run_until(self, done: Callable[[Pass], bool], *, timeout_s: float) -> bool:
-        """Converge until a pass satisfies `done`; False when it did not in time."""
+    def run_until(
+        self, done: Callable[[Pass], bool], *, timeout_s: float, news: Callable[[], bool] | None = None
+    ) -> bool:
+        """Converge until a pass satisfies `done`; False when it did not in time.
+
+        `news` is asked often, and tells whether there is a reason for a pass that nobody else tells of.
+        """
         deadline_s = self._clock() + timeout_s
+        pace = Pace()
         while not self._stop.rings():
+            if news is not None:
+                news()  # what there is by now, the pass sees
             wait_s = self.turn()
             if self.last is not None and done(self.last):
                 return True
             left_s = deadline_s - self._clock()
             if left_s <= 0:
                 return False
-            self._rest(min(wait_s, left_s, POLL_S))
+            pace.passed(added=self.last is not None and bool(self.last.plan.steps))
+            poll_s = BUSY_POLL_S if self._queue.under_way or news is not None else POLL_S
+            if self._hear(min(wait_s, left_s, poll_s), news):
+                self._gather(pace, news)
         return False
 
     def turn(self) -> float:
@@ -193,6 +211,28 @@ class Loop:
         if not self._wake.wait(wait_s):
             return
         self._told.wait(GATHER_S)
+        self._stop.wait(LEAST_GAP_S)
+
+    def _hear(self, wait_s: float, news: Callable[[], bool] | None) -> bool:
+        """Wait until somebody wakes us or there is news, and tell whether that came first."""
+        while wait_s > 0:
+            slice_s = wait_s if news is None else min(wait_s, NEWS_S)
+            if self._wake.wait(slice_s):
+                return True
+            if news is not None and news():
+                self._told.ring()
+                return True
+            wait_s -= slice_s
+        return False
+
+    def _gather(self, pace: Pace, news: Callable[[], bool] | None) -> None:
+        """Wait for what follows a wake-up closely, as long as that costs no time: see `pace.py`."""
+        began_s = self._clock()
+        while (under_way := self._queue.under_way) or self._told.rings():
+            left_s = began_s + pace.most_s(under_way) - self._clock()
+            self._wake.muffle()
+            if self._stop.rings() or not self._hear(min(left_s, pace.quiet_s(under_way)), news):
+                break
         self._stop.wait(LEAST_GAP_S)
 
     def _date(self, statuses: tuple[ObjectStatus, ...]) -> tuple[ObjectStatus, ...]:

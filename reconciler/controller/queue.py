@@ -77,6 +77,12 @@ class Queue:
         with self._lock:
             return self._memory
 
+    @property
+    def under_way(self) -> int:
+        """How many actions are under way or wait for a worker, without builds."""
+        with self._lock:
+            return len(self._memory.in_flight) - len(self._building)
+
     def see(self, desired: Desired, observed: Observed) -> None:
         """Note which pipelines have sessions now and which instances are silent, and forget what is no more."""
         now_s = self._clock()

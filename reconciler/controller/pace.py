@@ -1,0 +1,43 @@
+"""How long wake-ups gather before a pass, in a convergence that is to end (`--once`, `down`).
+
+A pass takes some 20 ms of a core, and those who start and those who are started want the same cores. Twenty containers
+wake the loop some two hundred times: when each of our calls ends, and with each word of a runtime that starts.
+
+Rule: a pass waits only while the engine has enough to do, or for a moment while more is being told. Where little is
+under way, the pass that follows the end of a call is made at once.
+"""
+
+from __future__ import annotations
+
+FEW = 4
+"""Calls that keep two cores busy: as long as more are under way, what a pass would add has to wait anyway."""
+
+GATHER_S = 0.1
+"""Longest time for which ends of calls gather while many are under way; it doubles with each pass in vain."""
+
+GATHER_MOST_S = 0.4
+
+TOLD_S = 0.3
+"""Longest time for which words of runtimes gather while few calls are under way: twenty that start rarely pause."""
+
+QUIET_S = 0.03
+"""A silence after which no further word is expected."""
+
+
+class Pace:
+    """Remembers how a convergence goes, and says how long wake-ups gather. Times are seconds."""
+
+    def __init__(self) -> None:
+        self._in_vain = 0
+
+    def passed(self, *, added: bool) -> None:
+        """Note a pass, and whether it added anything to what is under way."""
+        self._in_vain = 0 if added else self._in_vain + 1
+
+    def most_s(self, under_way: int) -> float:
+        """Return how long wake-ups may gather in all, with so many calls under way."""
+        return min(GATHER_S * 2**self._in_vain, GATHER_MOST_S) if under_way > FEW else TOLD_S
+
+    def quiet_s(self, under_way: int) -> float:
+        """Return after how long a silence it is enough."""
+        return GATHER_MOST_S if under_way > FEW else QUIET_S

@@ -1,0 +1,122 @@
+"""A convergence that is to end makes few passes while much is under way, and loses no time where little is."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from reconciler.controller.glance import Glance
+from reconciler.controller.loop import Loop, World
+from reconciler.controller.pace import FEW, GATHER_MOST_S, GATHER_S, QUIET_S, Pace
+from reconciler.model.action import CreateContainer, StartContainer
+from reconciler.plan.foresee import after, settle
+from tests.support.worlds import BARE, chain, desire, docker_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.controller.loop import Pass
+    from reconciler.model.action import Action
+    from reconciler.model.observed import Observed
+
+MANY = 10
+
+
+def test_ends_gather_longer_with_each_pass_in_vain_while_much_is_under_way() -> None:
+    pace = Pace()
+    pace.passed(added=True)
+    found = [pace.most_s(FEW + 1)]
+    for _ in range(4):
+        pace.passed(added=False)
+        found.append(pace.most_s(FEW + 1))
+    assert found == [GATHER_S, 2 * GATHER_S, GATHER_MOST_S, GATHER_MOST_S, GATHER_MOST_S]
+    pace.passed(added=True)
+    assert pace.most_s(FEW + 1) == GATHER_S
+
+
+def test_a_short_silence_is_enough_where_little_is_under_way() -> None:
+    assert Pace().quiet_s(FEW) == QUIET_S < GATHER_S
+    assert Pace().quiet_s(FEW + 1) == GATHER_MOST_S
+
+
+class Slow:
+    """A world whose engine lets calls go in rows, as one does that starts many containers at once."""
+
+    def __init__(self) -> None:
+        nodes = [docker_node(f"n{number}", env=(("NUMBER", str(number)),)) for number in range(MANY)]
+        self.desired = desire(chain("p", *nodes))
+        self.observed: Observed = BARE
+        self.looks = 0
+        self.news = 0
+        self._lock = threading.Lock()
+        self._together = threading.Barrier(MANY)
+
+    def look(self) -> Observed:
+        with self._lock:
+            self.looks += 1
+            self.observed = settle(self.observed)
+            return self.observed
+
+    def act(self, action: Action) -> None:
+        if isinstance(action, CreateContainer | StartContainer):
+            self._together.wait(10)
+        with self._lock:
+            self.observed = after(self.observed, action)
+
+
+def _is_ready(made: Pass) -> bool:
+    return made.is_rest and all(status.is_true("Ready") for status in made.statuses if status.kind == "Pipeline")
+
+
+def test_calls_that_end_together_cause_few_passes() -> None:
+    """One for files, image, creation, start and what the nodes say then: not one for each of the many that end."""
+    world = Slow()
+    loop = Loop(World(lambda: world.desired, world.look, world.act), say=lambda _: None)
+    assert loop.run_until(_is_ready, timeout_s=60)
+    loop.close()
+    assert world.looks < MANY
+
+
+def test_news_are_a_reason_for_a_pass() -> None:
+    world = Slow()
+    world.desired = desire()
+    asked = []
+
+    def news() -> bool:
+        asked.append(1)
+        return len(asked) == 2
+
+    loop = Loop(World(lambda: world.desired, world.look, world.act), say=lambda _: None)
+    assert loop.run_until(lambda _: world.looks == 2, timeout_s=60, news=news)
+    loop.close()
+    assert len(asked) <= 4
+
+
+def test_a_convergence_that_gathers_can_be_stopped() -> None:
+    world = Slow()
+    loop = Loop(World(lambda: world.desired, world.look, world.act), say=lambda _: None)
+
+    def news() -> bool:
+        if world.looks:
+            loop.stop()
+        return True
+
+    assert not loop.run_until(lambda _: False, timeout_s=60, news=news)
+    assert world.looks <= 2
+    loop.close()
+
+
+def test_a_glance_tells_of_statuses_that_are_new_or_another(tmp_path: Path) -> None:
+    glance = Glance(tmp_path / "nodes")
+    assert not glance()
+    node = tmp_path / "nodes" / "rc-a"
+    node.mkdir(parents=True)
+    assert not glance()
+    (node / "status.json").write_text("{}")
+    assert glance()
+    assert not glance()
+    (node / ".status").write_text("{}")
+    (node / ".status").replace(node / "status.json")
+    assert glance()
+    (node / "status.json").unlink()
+    assert not glance()
