@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.contract import env, envfile, exits, names
+from reconciler.node import garbage
 from reconciler.node.later import numpy_on_demand
 from reconciler.node.stamps import Stamped
 
-with numpy_on_demand():
+with garbage.none_at_the_start(), numpy_on_demand():
     from reconciler.node.runtime import Runtime, setting_from
 
 if TYPE_CHECKING:
@@ -83,4 +84,7 @@ def _set_up_output() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        garbage.none_at_the_end()
