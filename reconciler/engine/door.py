@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.contract import labels
 from reconciler.engine import containers, making
 from reconciler.engine.calls import Calls
-from reconciler.engine.recent import Recent
+from reconciler.engine.recent import IMAGES_FRESH_S, Recent
 from reconciler.engine.wire import NOT_FOUND
 from reconciler.model.errors import EngineError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from reconciler.engine.client import Engine
-    from reconciler.engine.port import Listing
+    from reconciler.engine.port import Listing, Lists
     from reconciler.engine.wire import Listed, Wire
     from reconciler.model.instance import ContainerSpec
     from reconciler.model.observed import Container, Image
@@ -36,7 +36,8 @@ class Door:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._engine: Engine | None = None
-        self._recent = Recent()
+        self._recent: Recent[Lists] = Recent()
+        self._recent_images: Recent[tuple[Image, ...]] = Recent(fresh_s=IMAGES_FRESH_S)
         self.calls = Calls()
 
     def list_containers(self, instance: str) -> tuple[Container, ...]:
@@ -60,8 +61,17 @@ class Door:
             yield lambda: recent
             return
         asked_s = self._recent.now_s()
-        with self._containers(instance) as found, self._images() as images:
-            yield lambda: self._recent.keep(instance, (_containers(found()), _images(images())), asked_s=asked_s)
+        with self._containers(instance) as found, self._images_of_late(asked_s) as images:
+            yield lambda: self._recent.keep(instance, (_containers(found()), images()), asked_s=asked_s)
+
+    @contextmanager
+    def _images_of_late(self, asked_s: float) -> Iterator[Callable[[], tuple[Image, ...]]]:
+        recent = self._recent_images.get("")
+        if recent is not None:
+            yield lambda: recent
+            return
+        with self._images() as images:
+            yield lambda: self._recent_images.keep("", _images(images()), asked_s=asked_s)
 
     def create(self, spec: ContainerSpec) -> None:
         """Create a container; one of ours that is already there is success, see `Engine`."""
@@ -139,8 +149,13 @@ class Door:
 
         with self._lock:
             if self._engine is None:
-                self._engine = Engine.connect(timeout_s=self._timeout_s, calls=self.calls, changed=self._recent.disturb)
+                self._engine = Engine.connect(timeout_s=self._timeout_s, calls=self.calls, changed=self._disturb)
             return self._engine
+
+    def _disturb(self) -> None:
+        """Note that anything may have changed; what this door does by itself changes containers alone."""
+        self._recent.disturb()
+        self._recent_images.disturb()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from reconciler.contract import env, labels
 from reconciler.controller import instance as instance_module
 from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
-from reconciler.engine.recent import FRESH_S
+from reconciler.engine.recent import IMAGES_FRESH_S
 from tests.support.engine import client as past_our_door
 from tests.support.place import Place, end, eventually
 
@@ -316,7 +316,7 @@ def test_at_rest_no_write_call_reaches_the_engine(place: Place) -> None:
         loop = Loop(instance.world(), say=lambda _: None)
         before = dict(instance.engine.calls.reads)
         for _ in range(10):
-            time.sleep(2 * FRESH_S)  # passes that follow each other at once share their lists
+            time.sleep(1.1 * IMAGES_FRESH_S)  # passes that follow each other at once share their lists
             loop.turn()
         loop.close()
         assert instance.engine.calls.writes == {}

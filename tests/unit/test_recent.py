@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from reconciler.engine.door import Door
-from reconciler.engine.recent import FRESH_S, LIST_LAG_S, Recent
+from reconciler.engine.recent import FRESH_S, IMAGES_FRESH_S, LIST_LAG_S, Recent
 from reconciler.model.errors import EngineUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from reconciler.engine.port import Lists
     from reconciler.engine.wire import Listed, Wire
 
-LISTS = ((), ())
+LISTS: Lists = ((), ())
 
 
 class Clock:
@@ -32,11 +33,16 @@ class Asked:
 
     def __init__(self) -> None:
         self.count = 0
+        self.kinds: list[str] = []
         self.fails = False
 
+    def does(self, *_: object, **__: object) -> None:
+        """Do it."""
+
     @contextmanager
-    def asked(self, *_: object, **__: object) -> Iterator[Callable[[], Listed]]:
+    def asked(self, kind: str, *_: object, **__: object) -> Iterator[Callable[[], Listed]]:
         self.count += 1
+        self.kinds.append(kind)
         yield self._answer
 
     def _answer(self) -> Listed:
@@ -52,7 +58,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def recent(clock: Clock) -> Recent:
+def recent(clock: Clock) -> Recent[Lists]:
     return Recent(clock=clock)
 
 
@@ -72,7 +78,7 @@ def test_they_are_as_old_as_the_question(recent: Recent, clock: Clock) -> None:
     assert recent.get("i") is None
 
 
-def test_what_happens_ends_them(recent: Recent) -> None:
+def test_what_happens_ends_them(recent: Recent[Lists]) -> None:
     recent.keep("i", LISTS, asked_s=recent.now_s())
     recent.disturb()
     assert recent.get("i") is None
@@ -109,3 +115,26 @@ def test_the_door_asks_once_for_looks_in_a_row_and_never_takes_a_failure_for_lis
         with door.listing("i") as listed:
             assert listed() == LISTS
     assert wire.count == 6
+
+
+def test_what_is_done_to_containers_costs_no_further_list_of_images() -> None:
+    wire = Asked()
+    door = Door(cast("Wire", wire), timeout_s=1)
+    for _ in range(3):
+        with door.listing("i") as listed:
+            listed()
+        door.stop("c", timeout_s=1)
+    assert wire.kinds == ["containers", "images", "containers", "containers"]
+    door._disturb()
+    with door.listing("i") as listed:
+        listed()
+    assert wire.kinds[4:] == ["containers", "images"]
+
+
+def test_a_list_of_images_counts_for_longer(clock: Clock) -> None:
+    recent: Recent[str] = Recent(fresh_s=IMAGES_FRESH_S, clock=clock)
+    recent.keep("", "images", asked_s=recent.now_s())
+    clock.now_s += IMAGES_FRESH_S * 0.9
+    assert recent.get("") == "images"
+    clock.now_s += IMAGES_FRESH_S * 0.2
+    assert recent.get("") is None
