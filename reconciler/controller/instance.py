@@ -18,7 +18,7 @@ from reconciler.actuate.runtime_files import runtime_version
 from reconciler.contract import VERSION, names
 from reconciler.contract.env import MEMORY_MB
 from reconciler.contract.files import replace_text
-from reconciler.contract.values import asdict, replace
+from reconciler.contract.values import asdict, dataclass, replace
 from reconciler.controller import published
 from reconciler.controller.build_logs import BuildLogs
 from reconciler.controller.image_records import ImageRecords
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from reconciler.model.action import Action
     from reconciler.model.desired import Desired
     from reconciler.model.memory import End
-    from reconciler.model.observed import Observed
+    from reconciler.model.observed import Observed, ShmNode, ShmService
     from reconciler.model.status import ObjectStatus
 
 
@@ -78,6 +78,17 @@ def memory_bytes(environ: Mapping[str, str]) -> int:
         msg = f"{MEMORY_MB} is {said!r}, and must be a whole number of MiB"
         raise ValueError(msg)
     return int(said) << 20 if said else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Shared memory as it was seen already."""
+
+    found: tuple[tuple[ShmNode, ...], tuple[ShmService, ...]]
+
+    def look(self) -> tuple[tuple[ShmNode, ...], tuple[ShmService, ...]]:
+        """Return it."""
+        return self.found
 
 
 class Instance:
@@ -134,6 +145,14 @@ class Instance:
         """Return what there is now."""
         return observe(self._engine, self._processes, self._shm, self.site)
 
+    def glimpse(self) -> tuple[Observed, bool]:
+        """Return what there is now, and whether that is all: shared memory in motion is left out.
+
+        To be sure of it costs the import of iceoryx2, and a look at each service.
+        """
+        found = self._shm.glimpse()
+        return observe(self._engine, self._processes, _Seen(found or ((), ())), self.site), found is not None
+
     def world(
         self,
         *,
@@ -160,6 +179,7 @@ class Instance:
             self._last_lines,
             self._limit_that_ended,
             self._engine.end_builds,
+            self.glimpse,
         )
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:

@@ -44,6 +44,9 @@ GATHER_S = 0.01
 NEWS_S = 0.03
 """How often a convergence that is to end asks whether nodes have said anything."""
 
+HASTY_S = 10.0
+"""For how long a convergence that is to end may have glimpses, before its last pass: meanwhile all is in motion."""
+
 POLL_S = 0.1
 """Pause between passes of a convergence that is to end and that nobody tells anything."""
 
@@ -56,7 +59,8 @@ class World:
     """The outside, as functions. `load` is total, `look` raises when it can't see everything.
 
     `last_lines` is asked for the last words of an instance that ended, `limit` which limit ended it; both are total.
-    `end_builds` cuts off the builds under way when the loop is closed.
+    `end_builds` cuts off the builds under way when the loop is closed. `glimpse` is a look that may leave out of shared
+    memory what is in motion, and tells whether it did not.
     """
 
     load: Callable[[], Desired]
@@ -65,6 +69,7 @@ class World:
     last_lines: Callable[[End], tuple[str, ...]] = lambda _: ()
     limit: Callable[[End], str] = lambda _: ""
     end_builds: Callable[[], None] = lambda: None
+    glimpse: Callable[[], tuple[Observed, bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,7 @@ class Loop:
         self._statuses = {f"{status.kind}/{status.name}": status for status in known}
         self.blind: ReconcilerError | None = None
         self._again_at_s = 0.0
+        self._sure = True
         self._diagnosed: frozenset[str] = frozenset()
         self.last: Pass | None = None
 
@@ -152,13 +158,19 @@ class Loop:
         `news` is asked often, and tells whether there is a reason for a pass that nobody else tells of.
         """
         deadline_s = self._clock() + timeout_s
+        hasty_until_s = self._clock() + HASTY_S
+        hasty = False
         pace = Pace()
         while not self._stop.rings():
             if news is not None:
                 news()  # what there is by now, the pass sees
-            wait_s = self.turn()
-            if self.last is not None and done(self.last):
-                return True
+            wait_s = self.turn(hasty=hasty)
+            if self.last is not None and self.blind is None and done(self.last):
+                if self._sure:
+                    return True
+                hasty = False
+                continue
+            hasty = self._clock() < hasty_until_s
             left_s = deadline_s - self._clock()
             if left_s <= 0:
                 return False
@@ -168,12 +180,12 @@ class Loop:
                 self._gather(pace, news)
         return False
 
-    def turn(self) -> float:
-        """Make one pass and return how long to wait for the next, in seconds."""
+    def turn(self, *, hasty: bool = False) -> float:
+        """Make one pass and return how long to wait for the next, in seconds. A hasty one may have a glimpse only."""
         self._told.muffle()
         self._wake.muffle()
         try:
-            done = self._pass()
+            done = self._pass(hasty=hasty)
         except ReconcilerError as error:
             self._say_blind(error)
             return RETRY_LOOK_S
@@ -183,10 +195,10 @@ class Loop:
         waits = [RESYNC_S, done.plan.requeue_s, again_s if again_s > 0 else None]
         return max(min(wait_s for wait_s in waits if wait_s is not None), LEAST_GAP_S)
 
-    def _pass(self) -> Pass:
+    def _pass(self, *, hasty: bool) -> Pass:
         memory = self._queue.memory  # before the look: what ends during it must still count as under way
         desired = self._world.load()
-        observed = self._world.look()
+        observed = self._look(hasty=hasty)
         self._queue.see(desired, observed)
         memory = replace(memory, ends=self._read_ends(observed))
         found = plan(desired, observed, memory, now_s=self._clock())
@@ -197,6 +209,13 @@ class Loop:
         made = Pass(desired, observed, found, statuses, busy=bool(memory.in_flight))
         self._publish(made)
         return made
+
+    def _look(self, *, hasty: bool) -> Observed:
+        if not hasty or self._world.glimpse is None:
+            observed, self._sure = self._world.look(), True
+        else:
+            observed, self._sure = self._world.glimpse()
+        return observed
 
     def _read_ends(self, observed: Observed) -> Mapping[str, End]:
         """Read what explains the ends of instances that have ended since the last look, once for each end."""

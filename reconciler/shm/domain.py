@@ -45,9 +45,14 @@ class Shm:
         Raises:
             ShmError: if iceoryx2 can't list them.
         """
+        found = self.glimpse()
+        return self._ask() if found is None else found
+
+    def glimpse(self) -> Look | None:
+        """Return nodes and services as far as files tell for sure, None where somebody starts, ends or was killed."""
         if not self._has_entries("nodes") and not self._has_entries("services"):
             return (), ()
-        return self._rest.look() or self._ask()
+        return self._rest.look()
 
     def _ask(self) -> Look:
         iox = _iceoryx2()

@@ -120,3 +120,24 @@ def test_a_glance_tells_of_statuses_that_are_new_or_another(tmp_path: Path) -> N
     assert glance()
     (node / "status.json").unlink()
     assert not glance()
+
+
+def test_a_convergence_has_glimpses_and_ends_with_a_whole_look() -> None:
+    world = Slow()
+    ways: list[str] = []
+
+    def look() -> Observed:
+        ways.append("look")
+        return world.look()
+
+    def glimpse() -> tuple[Observed, bool]:
+        ways.append("glimpse")
+        return world.look(), False
+
+    loop = Loop(World(lambda: world.desired, look, world.act, glimpse=glimpse), say=lambda _: None)
+    assert loop.run_until(_is_ready, timeout_s=60)
+    loop.turn()
+    loop.close()
+    assert (ways[0], ways[-2:]) == ("look", ["look", "look"])
+    assert set(ways[1:-2]) == {"glimpse"}
+    assert len(ways) > 4
