@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.contract import lock
 from reconciler.model.errors import ShmError
 from reconciler.model.observed import ShmNode, ShmService
-from reconciler.shm.rest import AtRest
+from reconciler.shm.rest import MONITOR, AtRest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ POSITIONS = "positions"
 
 SEATS = "seats"
 """Where nodes hold the sessions they serve, below the root directory."""
+
+HALF_MADE_S = 10.0
+"""From what age on the directory of a node that has nothing else is a killed program's: making one takes a moment."""
 
 SWEEPER = "reconciler-sweeper"
 
@@ -60,7 +64,8 @@ class Shm:
             config = self._config(iox)
             nodes = tuple(_node(iox, state) for state in iox.Node.list(iox.ServiceType.Ipc, config))
             services = tuple(_service(details) for details in iox.Service.list(config, iox.ServiceType.Ipc))
-        return nodes, services
+        half = (ShmNode(path.name, "", dead=True) for path in self._half_made())
+        return (*nodes, *half), services
 
     def remove_dead_nodes(self, ids: tuple[str, ...]) -> None:
         """Reclaim what dead nodes left; one that somebody else has cleaned up meanwhile is success.
@@ -73,6 +78,9 @@ class Shm:
             for state in iox.Node.list(iox.ServiceType.Ipc, self._config(iox)):
                 if isinstance(state, iox.NodeState.Dead) and str(state[0].id.value) in ids:
                     state[0].blocking_remove_stale_resources(iox.Duration.from_secs(CLEANUP_TIMEOUT_S))
+        for path in self._half_made():
+            if path.name in ids:
+                _remove(path)
         self.tidy()
 
     def remove_service(self, service: str) -> None:
@@ -118,6 +126,11 @@ class Shm:
         except FileNotFoundError:
             return []
 
+    def _half_made(self) -> list[Path]:
+        """Return directories of nodes that were killed while they were made, of which iceoryx2 knows nothing."""
+        made = {path.name: path for path in self._kept("nodes")}
+        return [path for name, path in made.items() if _is_half_made(path, f"{self._prefix}{name}{MONITOR}" in made)]
+
     def _segments(self) -> Iterator[Path]:
         return SHM.glob(f"{self._prefix}*")
 
@@ -132,6 +145,19 @@ class Shm:
         config.global_cfg.prefix = iox.FileName.new(self._prefix)
         config.global_cfg.root_path = iox.Path.new(str(self._root))
         return config
+
+
+def _remove(directory: Path) -> None:
+    import shutil  # noqa: PLC0415 - a pass at rest must not pay for it
+
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _is_half_made(node: Path, watched: bool) -> bool:  # noqa: FBT001 - whether it can be told that it lives
+    try:
+        return not watched and node.name.isdigit() and time.time() - node.stat().st_mtime > HALF_MADE_S
+    except OSError:
+        return False
 
 
 def _iceoryx2() -> ModuleType:

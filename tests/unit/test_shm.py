@@ -91,6 +91,22 @@ def test_the_killed_one_of_two_is_told_apart_and_swept(place: tuple[str, str]) -
     assert shm.files() == (0, 0)
 
 
+def test_a_program_that_was_killed_while_it_made_its_node_leaves_nothing(place: tuple[str, str]) -> None:
+    """iceoryx2 knows nothing of what it wrote, and a look would ask it again and again."""
+    shm, program = Shm(*place), _program(place, "lives")
+    half = Path(place[0], "nodes", "158456672070199676009738929113")
+    half.mkdir()
+    (half / f"{place[1]}node.details").write_text("half")
+    assert [node.name for node in shm.look()[0]] == ["lives"]  # it may still be at it
+    os.utime(half, (0, 0))
+    assert {(node.name, node.dead) for node in shm.look()[0]} == {("lives", False), ("", True)}
+    shm.remove_dead_nodes(tuple(node.id for node in shm.look()[0] if node.dead))
+    assert not half.exists()
+    assert [node.name for node in shm.look()[0]] == ["lives"]
+    program.communicate("")
+    assert shm.look() == ((), ())
+
+
 def test_while_all_is_well_the_files_say_what_iceoryx2_says(place: tuple[str, str]) -> None:
     first, second = _program(place, "rc-first"), _program(place, "rc-second")
     code = "import sys; from reconciler.shm import Shm; print(Shm(*sys.argv[1:]).look(), 'iceoryx2' in sys.modules)"
