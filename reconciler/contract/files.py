@@ -153,8 +153,9 @@ class SessionStatus:
 class Usage:
     """What the kernel has counted of a container since it started; 0 where it counts nothing.
 
-    `memory_peak_bytes` is the most it used, `oom_kills` how many of its processes were killed for memory,
-    `pids_refused` how many it could not start, `throttled` the share of late time in which it had to wait (0.0 to 1.0).
+    `memory_peak_bytes` is the most it used, in whole MiB, rounded up, `oom_kills` how many of its processes were killed
+    for memory, `pids_refused` how many it could not start, `throttled` the share of late time in which it had to wait
+    (0.0 to 1.0).
     """
 
     memory_peak_bytes: int = 0

@@ -1,7 +1,7 @@
 """What the kernel counts of this container: the most memory it used, and where limits held it back.
 
-Rule: it is read from inside, where the container's own control group is the root, once a second at most. A host process
-has no group of its own and reads nothing.
+Rule: it is read from inside, where the container's own control group is the root, once a second at most, and told in
+steps, so that what hardly changes writes nothing. A host process has no group of its own and reads nothing.
 
 Source: kernel documentation, cgroup-v1/memory.rst, cgroup-v1/pids.rst, scheduler/sched-bwc.rst and cgroup-v2.rst.
 """
@@ -20,7 +20,10 @@ WINDOW_S = 10.0
 """Time over which throttling is told."""
 
 STEP = 20
-"""Shares are told in steps of a twentieth, so that what hardly changes writes nothing."""
+"""Shares are told in steps of a twentieth."""
+
+PEAK_STEP_BYTES = 1 << 20
+"""The peak is told in whole MiB, rounded up: for minutes it creeps by pages, and each status wakes the controller."""
 
 
 class Meter:
@@ -39,7 +42,8 @@ class Meter:
             return self._usage
         self._read_at = now
         self._usage = Usage(
-            memory_peak_bytes=_number("memory/memory.max_usage_in_bytes", "memory.peak"),
+            memory_peak_bytes=-(-_number("memory/memory.max_usage_in_bytes", "memory.peak") // PEAK_STEP_BYTES)
+            * PEAK_STEP_BYTES,
             oom_kills=_pairs("memory/memory.oom_control", "memory.events").get("oom_kill", 0),
             pids_refused=_pairs("pids/pids.events", "pids.events").get("max", 0),
             throttled=self._throttled(now),

@@ -62,6 +62,18 @@ def test_both_versions_of_control_groups(
     assert meter.read().throttled == 0.0
 
 
+def test_a_peak_that_creeps_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metering, "GROUP", tmp_path)
+    now = [100.0]
+    monkeypatch.setattr(metering.time, "monotonic", lambda: now[0])
+    meter, told = Meter(), []
+    for peak in (20 * MIB + 1, 20 * MIB + 4096, 21 * MIB, 21 * MIB + 1):
+        (tmp_path / "memory.peak").write_text(f"{peak}\n")
+        told.append(meter.read().memory_peak_bytes // MIB)
+        now[0] += 1
+    assert told == [21, 21, 21, 22]
+
+
 def test_without_a_group_nothing_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metering, "GROUP", tmp_path)
     assert Meter().read() == Usage()
