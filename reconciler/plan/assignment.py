@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.contract.files import Assignments, Served
 from reconciler.contract.values import dataclass, field
 from reconciler.plan import handover, ports, service
+from reconciler.plan.again import remembered
 from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def place(wanted: Wanted, facts: Facts) -> Placement:
     names = {*wanted.instances, *entries.sessions, *entries.leaving}
     placement.held = names - set(wanted.instances)
     placement.documents = {
-        name: _document(name, entries.sessions.get(name, []), entries.leaving.get(name, [])) for name in sorted(names)
+        name: _document(
+            name, len(entries.sessions.get(name, [])), *entries.sessions.get(name, []), *entries.leaving.get(name, [])
+        )
+        for name in sorted(names)
     }
     return placement
 
@@ -145,10 +149,14 @@ def _hold(
             entries.leaving[name] += handover.of_session(assignments.leaving, session)
 
 
-def _document(name: str, sessions: list[Served], leaving: list[Served]) -> Assignments:
-    def ordered(entries: list[Served]) -> tuple[Served, ...]:
+@remembered
+def _document(name: str, staying: int, *entries: Served) -> Assignments:
+    """Return an instance's assignments: the first `staying` sessions are served, the others leave."""
+
+    def ordered(entries: tuple[Served, ...]) -> tuple[Served, ...]:
         return tuple(sorted(entries, key=lambda entry: (entry.session, entry.node)))
 
+    sessions, leaving = entries[:staying], entries[staying:]
     content: dict[str, object] = {"sessions": ordered(sessions)}
     if leaving:
         content["leaving"] = ordered(leaving)

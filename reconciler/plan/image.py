@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.contract import names
 from reconciler.contract.values import dataclass
 from reconciler.model.instance import EnvImage
+from reconciler.plan.again import remembered
 from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
@@ -55,12 +56,12 @@ def environment(docker: Docker, facts: Facts) -> EnvImage | MissingBase:
     A base image that was untagged after the build is no reason to lose the environment: each of our images says what
     it was built from, so the one that fits is found again. One whose base has another name is another environment.
     """
-    reference = base_reference(docker)
+    reference, runtime = base_reference(docker), facts.site.runtime_version
     base = facts.images_by_tag.get(_with_tag(reference))
     if base is not None:
-        return _env_image(docker, facts, reference=reference, base_id=base.id)
+        return _env_image(docker, runtime, reference, base.id)
     for image in facts.observed.images:
-        candidate = _env_image(docker, facts, reference=reference, base_id=image.base_id)
+        candidate = _env_image(docker, runtime, reference, image.base_id)
         base = facts.images_by_id.get(image.base_id)
         if image.env_hash and candidate.env_hash == image.env_hash and not (base and base.tags):
             return candidate
@@ -90,8 +91,8 @@ def reference(image: EnvImage, facts: Facts) -> str:
     return present.id if present and image.tag not in present.tags else image.tag
 
 
-def _env_image(docker: Docker, facts: Facts, *, reference: str, base_id: str) -> EnvImage:
-    runtime = facts.site.runtime_version
+@remembered
+def _env_image(docker: Docker, runtime: str, reference: str, base_id: str) -> EnvImage:
     hashed = env_hash(docker, base_id=base_id, runtime_version=runtime)
     return EnvImage(
         tag=names.env_image(hashed),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.contract import names
 from reconciler.contract.files import Channel, Endpoints, Served
 from reconciler.contract.values import named, replace
+from reconciler.plan.again import remembered
 from reconciler.plan.canonical import digest
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ SESSION_BUFFER = 32
 """Frames in flight between a session's own program and the graph."""
 
 
+@remembered
 def served(pipeline: Pipeline, node: Node, session: str) -> Served:
     """Return one session as the instance of one node shall serve it."""
     made = Served(
@@ -37,6 +39,7 @@ def served(pipeline: Pipeline, node: Node, session: str) -> Served:
     return replace(made, generation=digest("served", named(made))[:12])
 
 
+@remembered
 def endpoints(pipeline: Pipeline, session: str) -> Endpoints:
     """Return where a session begins and ends, not saying yet whether it is ready."""
     return Endpoints(

@@ -12,12 +12,14 @@ from reconciler.contract import names
 from reconciler.contract.values import dataclass, field, replace
 from reconciler.model.instance import ContainerSpec, EnvImage, ProcessSpec
 from reconciler.plan import container, image, process, sandbox
+from reconciler.plan.again import remembered
 from reconciler.plan.image import MissingBase
 
 if TYPE_CHECKING:
     from reconciler.model.desired import Desired, Session
     from reconciler.model.manifest import Docker, Node, Pipeline, Restart, Source
     from reconciler.model.memory import Memory
+    from reconciler.model.observed import Site
     from reconciler.plan.facts import Facts
 
 Owner = tuple[str, str]
@@ -119,9 +121,9 @@ def _instance(pipeline: Pipeline, node: Node, facts: Facts) -> NodeInstance | Mi
 
 def _container(pipeline: Pipeline, node: Node, docker: Docker, *, built: EnvImage, facts: Facts) -> NodeInstance:
     user = container.user_of(facts.site)
-    hashed = container.node_hash(node, docker, pipeline=pipeline, env_hash=built.env_hash, user=user)
-    spec = container.container_spec(node, docker, pipeline=pipeline, image=built, site=facts.site, hashed=hashed)
-    spec = replace(spec, image=image.reference(built, facts))
+    spec, hashed = _specified(pipeline, node, docker, built, facts.site, user)
+    reference = image.reference(built, facts)
+    spec = spec if spec.image == reference else replace(spec, image=reference)
     owners = ((pipeline.name, node.id),)
     name = names.instance_name(facts.site.instance, hashed)
     if pipeline.shared_memory.isolation != "Private":
@@ -130,6 +132,16 @@ def _container(pipeline: Pipeline, node: Node, docker: Docker, *, built: EnvImag
     present = facts.sandboxes.get(held_in)
     spec = container.joined(spec, present.id if present is not None else "", facts.site)
     return NodeInstance(name, spec, node.source, node.restart, built, owners, held_in)
+
+
+@remembered
+def _specified(  # noqa: PLR0917 - all that a container depends on, by place
+    pipeline: Pipeline, node: Node, docker: Docker, built: EnvImage, site: Site, user: str
+) -> tuple[ContainerSpec, str]:
+    """Return the container of a node, and its hash."""
+    hashed = container.node_hash(node, docker, pipeline=pipeline, env_hash=built.env_hash, user=user)
+    spec = container.container_spec(node, docker, pipeline=pipeline, image=built, site=site, hashed=hashed)
+    return spec, hashed
 
 
 def _share(first: NodeInstance, second: NodeInstance) -> NodeInstance:
