@@ -14,7 +14,7 @@ import os
 import select
 import struct
 import threading
-from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Union
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,27 +46,31 @@ class Change(NamedTuple):
 class Watch:
     """Wakes when something in one of its directories changes, and when told to."""
 
-    def __init__(self, *directories: Path) -> None:
+    def __init__(self, *directories: Union[str, Path]) -> None:
         """Watch from now on; a directory that is not there yet is watched once it is."""
         self._directories = [str(directory) for directory in directories]
         self._armed: Dict[str, int] = {}
         self._places: Dict[int, str] = {}
         self._events = -1
+        self._just_armed = False
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
         os.set_blocking(self._wake_in, False)
         self._arm()
 
-    def follow(self, directories: Iterable[Path]) -> bool:
+    def follow(self, directories: Iterable[Union[str, Path]]) -> bool:
         """Watch these directories and no others; tell whether one is new, in which something may have happened."""
         self._directories = [str(directory) for directory in directories]
         for gone in set(self._armed) - set(self._directories):
             self._disarm(gone)
+        self._just_armed = True
         return self._arm()
 
     def wait(self, timeout_s: float) -> List[Change]:
         """Block until something changed, `wake` was called or the time is up (1 s at most). GIL released."""
-        self._arm()
+        if not self._just_armed:  # asking for hundreds of directories takes a millisecond
+            self._arm()
+        self._just_armed = False
         poll = select.poll()
         poll.register(self._wake_out, select.POLLIN)
         if self._events >= 0:
