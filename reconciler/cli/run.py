@@ -109,7 +109,7 @@ def _watch(loop: Loop, instance: Instance, console: Console) -> int:
     with lock.on_duty(instance.paths.controller):
         wake.start(
             partial(wake.watch_files, instance.watched, loop.wake, stop, matters=instance.is_manifest),
-            partial(wake.watch_runtime, signs.directories, loop.wake, stop, matters=signs.matters),
+            partial(wake.watch_runtime, signs.directories, loop.wake, stop, read=signs.read),
             partial(wake.watch_engine, instance.events, partial(loop.wake, again_s=LIST_LAG_S), stop),
             partial(wake.probe, instance.probe, loop.wake, stop),
             partial(followers.run, stop),

@@ -29,7 +29,7 @@ from reconciler.model.action import BuildImage
 from reconciler.model.desired import ImageCache
 from reconciler.model.memory import Memory
 from reconciler.model.observed import Site
-from reconciler.observe.snapshot import observe
+from reconciler.observe.snapshot import glance, observe
 from reconciler.process import HostProcesses
 from reconciler.shm import Shm
 
@@ -141,6 +141,12 @@ class Instance:
         """Return what manifests and sessions want now."""
         return replace(self._loader.load(), images=self._cache)
 
+    def _load_leases(self) -> Desired:
+        """Return what sessions want now, and what manifests wanted at the last look."""
+        desired = replace(self._loader.load_leases(), images=self._cache)
+        self._leases_seen = _leased(desired)
+        return desired
+
     def look(self) -> Observed:
         """Return what there is now."""
         return observe(self._engine, self._processes, self._shm, self.site)
@@ -180,6 +186,8 @@ class Instance:
             self._limit_that_ended,
             self._engine.end_builds,
             self.glimpse,
+            self._load_leases,
+            glance,
         )
 
     def say(self, also: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -210,7 +218,7 @@ class Instance:
             FilesError: if they can't be written.
         """
         self.images.see(made)
-        self._leases_seen = frozenset(session.name for session in made.desired.sessions if session.kind == "lease")
+        self._leases_seen = _leased(made.desired)
         if made.statuses != self._published:
             with translated("write the conditions"):
                 replace_text(self.paths.status, json.dumps([asdict(status) for status in made.statuses]))
@@ -248,10 +256,10 @@ class Instance:
     def probe(self) -> Hashable:
         """Return what only shows when asked for: which leases are held, which host processes live.
 
-        A lease can come and go between two probes while a pass between them saw it: so what that pass saw counts too.
+        Of leases it is what the last pass did not see so: one that came and went meanwhile is told, too.
         """
         held = self._loader.held_leases()
-        return (held, held == self._leases_seen, self._processes.lasting())
+        return (None if held == self._leases_seen else held, self._processes.lasting())
 
     def forget(self) -> None:
         """Remove the instance's own directories and its cache of downloads, after all that it owned is gone."""
@@ -295,3 +303,7 @@ class Instance:
         desired = self.load()
         self._loader.keep()
         return desired
+
+
+def _leased(desired: Desired) -> frozenset[str]:
+    return frozenset(session.name for session in desired.sessions if session.kind == "lease")

@@ -1,5 +1,8 @@
 """The loop: load, look, plan, act; then wait for a wake-up or the next resync.
 
+A brief pass is for sessions that open where all is well (docs/adr/0022): it looks at leases and nodes' files, takes all
+else from the last whole look, and writes assignments and endpoints. A whole pass follows.
+
 Rule: events only wake; looks decide. A look that fails is said once and tried again; nothing is ever done on a guess.
 """
 
@@ -17,7 +20,7 @@ from reconciler.model.errors import ReconcilerError
 from reconciler.model.memory import new_ends
 from reconciler.model.status import carry_times
 from reconciler.plan.outlook import ON_ITS_WAY
-from reconciler.plan.plan import Plan, plan
+from reconciler.plan.plan import Plan, plan, plan_sessions
 from reconciler.plan.render import verb
 
 if TYPE_CHECKING:
@@ -47,6 +50,12 @@ NEWS_S = 0.03
 HASTY_S = 10.0
 """For how long a convergence that is to end may have glimpses, before its last pass: meanwhile all is in motion."""
 
+FOLLOW_S = 0.1
+"""How long after a brief pass a whole one comes and tells its outcome: who waits for a session needs the processor."""
+
+FOLLOW_LATEST_S = 1.0
+"""When it comes at the latest, while one session opens after the other."""
+
 POLL_S = 0.1
 """Pause between passes of a convergence that is to end and that nobody tells anything."""
 
@@ -60,7 +69,8 @@ class World:
 
     `last_lines` is asked for the last words of an instance that ended, `limit` which limit ended it; both are total.
     `end_builds` cuts off the builds under way when the loop is closed. `glimpse` is a look that may leave out of shared
-    memory what is in motion, and tells whether it did not.
+    memory what is in motion, and tells whether it did not. `load_leases` and `glance` are for brief passes: they load
+    and look at what sessions change, and take all else as it was loaded last, and seen before.
     """
 
     load: Callable[[], Desired]
@@ -70,6 +80,8 @@ class World:
     limit: Callable[[End], str] = lambda _: ""
     end_builds: Callable[[], None] = lambda: None
     glimpse: Callable[[], tuple[Observed, bool]] | None = None
+    load_leases: Callable[[], Desired] | None = None
+    glance: Callable[[Observed], Observed] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +132,24 @@ class Loop:
         self._clock = clock
         self._wake = Bell()
         self._told = Bell()
+        self._whole = Bell()
+        self._briefly = Bell()
         self._stop = Bell()
         self._queue = Queue(world.act, clock=clock, done=self._done, memory=memory)
         self._statuses = {f"{status.kind}/{status.name}": status for status in known}
         self.blind: ReconcilerError | None = None
         self._again_at_s = 0.0
         self._sure = True
+        self._looked_at_s = float("-inf")
+        self._due_s = 0.0
+        self._brief_since_s: float | None = None
         self._diagnosed: frozenset[str] = frozenset()
         self.last: Pass | None = None
 
-    def wake(self, *, again_s: float = 0.0) -> None:
-        """Ask for a pass soon, and for another `again_s` later. Any thread may."""
+    def wake(self, *, again_s: float = 0.0, brief: bool = False) -> None:
+        """Ask for a pass soon, and for another `again_s` later; where it can, a `brief` one will do. Any thread may."""
         self._again_at_s = max(self._again_at_s, self._clock() + again_s)
+        (self._briefly if brief else self._whole).ring()
         self._told.ring()
         self._wake.ring()
 
@@ -185,15 +203,54 @@ class Loop:
         self._told.muffle()
         self._wake.muffle()
         try:
+            if self._may_be_brief() and self._brief_pass():
+                return max(self._due_s - self._clock(), 0.0)
+            self._whole.muffle()
+            self._briefly.muffle()
+            self._brief_since_s = None
+            self._looked_at_s = self._clock()
             done = self._pass(hasty=hasty)
         except ReconcilerError as error:
+            self._looked_at_s = float("-inf")
             self._say_blind(error)
             return RETRY_LOOK_S
         self.blind = None
         self.last = done
-        again_s = self._again_at_s - self._clock()
+        now_s = self._clock()
+        again_s = self._again_at_s - now_s
         waits = [RESYNC_S, done.plan.requeue_s, again_s if again_s > 0 else None]
-        return max(min(wait_s for wait_s in waits if wait_s is not None), LEAST_GAP_S)
+        wait_s = max(min(wait_s for wait_s in waits if wait_s is not None), LEAST_GAP_S)
+        self._due_s = now_s + wait_s
+        return wait_s
+
+    def _may_be_brief(self) -> bool:
+        """Whether a brief pass was asked for, and the last whole look still counts.
+
+        It left nothing to do, nothing else was told of since, and it is not older than looks may be at rest.
+        """
+        last, now_s = self.last, self._clock()
+        if self._whole.rings() or not self._briefly.rings():
+            return False
+        if last is None or last.busy or last.plan.steps or not self._sure:
+            return False
+        since_s = now_s if self._brief_since_s is None else self._brief_since_s
+        return now_s - self._looked_at_s < RESYNC_S and now_s - since_s < FOLLOW_LATEST_S
+
+    def _brief_pass(self) -> bool:
+        """Write what sessions need; False where there is more to do than that, of which nothing is done here."""
+        world, last, memory = self._world, self.last, self._queue.memory
+        if last is None or world.glance is None or world.load_leases is None:
+            return False
+        self._briefly.muffle()
+        desired, observed = world.load_leases(), world.glance(last.observed)
+        steps = plan_sessions(desired, observed, memory, now_s=self._clock())
+        if steps is None:
+            return False
+        now_s = self._clock()
+        self._brief_since_s = now_s if self._brief_since_s is None else self._brief_since_s
+        self._due_s = min(self._due_s, now_s + FOLLOW_S, self._brief_since_s + FOLLOW_LATEST_S)
+        self._queue.do(steps)
+        return True
 
     def _pass(self, *, hasty: bool) -> Pass:
         memory = self._queue.memory  # before the look: what ends during it must still count as under way
@@ -227,7 +284,7 @@ class Loop:
         return self._queue.memory.ends
 
     def _rest(self, wait_s: float) -> None:
-        if not self._wake.wait(wait_s):
+        if not self._wake.wait(wait_s) or not (self._whole.rings() or self._stop.rings()):
             return
         self._told.wait(GATHER_S)
         self._stop.wait(LEAST_GAP_S)
@@ -283,7 +340,9 @@ class Loop:
         what = f"{verb(step.action)}, because {step.cause}"
         text = f"{what}: {outcome.message}" if outcome.reason else what
         self._say(Event(time.time(), "Warning" if outcome.reason else "Normal", step.object, reason, text))
-        self._wake.ring()
+        if self._brief_since_s is None or outcome.reason:  # else a whole pass follows
+            self._whole.ring()
+            self._wake.ring()
 
     def _say_blind(self, error: ReconcilerError) -> None:
         said, self.blind = self.blind, error

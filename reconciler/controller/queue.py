@@ -106,6 +106,19 @@ class Queue:
         else:
             self._workers.submit(self._run, step)
 
+    def do(self, steps: Iterable[Step]) -> None:
+        """Do steps in this thread, one after the other; what they are is told when all are done.
+
+        Only what takes a moment may be done so. Another thread would wait for this one to let go of the interpreter.
+        """
+        ended = []
+        for step in steps:
+            with self._lock:
+                self._memory = begin(self._memory, step)
+            ended.append((step, self._end(step)))
+        for step, outcome in ended:
+            self._done(step, outcome)
+
     def close(self, end_builds: Callable[[], None] = lambda: None) -> None:
         """Wait for what is under way and take nothing more.
 
@@ -134,6 +147,10 @@ class Queue:
             self._building.pop(step.object, None)
 
     def _run(self, step: Step) -> None:
+        self._done(step, self._end(step))
+
+    def _end(self, step: Step) -> Outcome:
+        """Do what a step says and remember how it ended."""
         outcome = Outcome()
         try:
             self._act(step.action)
@@ -143,4 +160,4 @@ class Queue:
             outcome = Outcome("InternalError", f"{type(error).__name__}: {error}", retryable=True)
         with self._lock:
             self._memory = remember(self._memory, step, outcome, now_s=self._clock())
-        self._done(step, outcome)
+        return outcome

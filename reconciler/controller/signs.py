@@ -1,77 +1,104 @@
 """Which changes in the runtime directory are a reason for a pass.
 
-Rule: what only carries counters, or is half written, is none. The end of a program that held a lease or `alive` shows
-as the closing of that file; the kernel tells it a moment before it lets go of the lock.
+Rule: what only carries counters, is half written, or is the controller's own writing is none. The end of a program that
+held a lease or `alive` shows as the closing of that file; the kernel tells it a moment before it lets go of the lock.
 """
 
 from __future__ import annotations
 
 import os
+from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.contract.files import parse_status, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from pathlib import Path
 
     from reconciler.contract.paths import Paths
     from reconciler.contract.watch import Change
 
+    _Said = tuple[Hashable, Hashable] | None
+
 
 STATUS = "status.json"
+_ASSIGNMENTS = "assignments.json"
+_OURS = f".{_ASSIGNMENTS}.{os.getpid()}"
+"""What this controller's assignments are called until they are whole."""
+
 _TELLING_WHEN_CLOSED = {"alive", "assignments.json"}
 """`alive`: its program has ended. Assignments: written in place, by somebody else's hand, since ours are renamed."""
+
+
+class Sign(IntEnum):
+    """What a change tells: nothing; of sessions alone, for which a brief pass will do; or of whatever it may be."""
+
+    NOTHING = 0
+    SESSIONS = 1
+    ANYTHING = 2
 
 
 class Signs:
     """What the files of sessions and node instances tell; remembers what each status said last."""
 
     def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-        self._said: dict[str, Hashable] = {}
+        self._sessions, self._nodes = str(paths.sessions), str(paths.nodes)
+        self._said: dict[str, _Said] = {}
+        self._writing = ""
 
-    def directories(self) -> list[Path]:
+    def directories(self) -> list[str]:
         """Return the directories to watch: of sessions, of node instances, and of each of them.
 
         What a status says as its directory is first seen is no news: the pass that a new directory causes sees it.
         """
-        nodes = self._paths.nodes
+        nodes = self._nodes
         try:
             names = sorted(entry.name for entry in os.scandir(nodes) if entry.is_dir())
         except OSError:
             names = []
         statuses = [f"{nodes}/{name}/{STATUS}" for name in names]
         self._said = {path: self._said[path] if path in self._said else _said(path) for path in statuses}
-        return [self._paths.sessions, nodes, *(nodes / name for name in names)]
+        return [self._sessions, nodes, *(f"{nodes}/{name}" for name in names)]
 
-    def matters(self, change: Change) -> bool:
-        """Whether a change is a reason for a pass."""
+    def read(self, change: Change) -> Sign:
+        """Tell what a change is a reason for."""
+        writing, self._writing = self._writing, change.directory if change.name == _OURS else ""
         if not change.name:
-            return True
-        if change.directory == str(self._paths.sessions) and change.closed:
-            return True
+            return Sign.ANYTHING
+        if change.directory == self._sessions:
+            return self._of_a_lease(change)
         if change.name == STATUS:
-            return self._is_news(f"{change.directory}/{change.name}")
+            return self._of_a_status(f"{change.directory}/{change.name}")
         if change.closed:
-            return change.name in _TELLING_WHEN_CLOSED
-        return not change.name.startswith(".")
+            return Sign.ANYTHING if change.name in _TELLING_WHEN_CLOSED else Sign.NOTHING
+        if change.name == _ASSIGNMENTS and change.directory == writing:
+            return Sign.NOTHING  # the kernel tells both names of a rename one after the other
+        return Sign.NOTHING if change.name.startswith(".") else Sign.ANYTHING
 
-    def _is_news(self, path: str) -> bool:
-        said = _said(path)
-        changed = self._said.get(path) != said
+    @staticmethod
+    def _of_a_lease(change: Change) -> Sign:
+        """A lease is whole as soon as it has its name; one that is closed or gone takes something away."""
+        if change.closed:
+            return Sign.ANYTHING
+        if change.name.startswith("."):
+            return Sign.NOTHING
+        return Sign.SESSIONS if Path(change.directory, change.name).exists() else Sign.ANYTHING
+
+    def _of_a_status(self, path: str) -> Sign:
+        said, before = _said(path), self._said.get(path)
         self._said[path] = said
-        return changed
+        if said == before:
+            return Sign.NOTHING
+        return Sign.SESSIONS if said and before and said[0] == before[0] else Sign.ANYTHING
 
 
-def _said(path: str) -> Hashable:
-    """Return what of a status is a reason for a pass, None where there is none or it is damaged."""
+def _said(path: str) -> _Said:
+    """Return what of a status is a reason for a pass: of the instance, of its sessions. None where it is damaged."""
     status = parse_status(read_text(path) or "")
-    return status and (
-        status.generation,
-        status.error,
-        status.usage.oom_kills > 0,
-        status.usage.pids_refused > 0,
-        status.usage.throttled,
-        *((s.session, s.node, s.generation, s.state) for s in status.sessions),
-    )
+    if status is None:
+        return None
+    usage = status.usage
+    bitten = (usage.oom_kills > 0, usage.pids_refused > 0, usage.throttled)
+    sessions = tuple((s.session, s.node, s.generation, s.state) for s in status.sessions)
+    return ((status.generation != "", status.error, bitten), (status.generation, sessions))

@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from reconciler.contract.watch import LONGEST_WAIT_S, Watch
+from reconciler.controller.signs import Sign
 from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -80,13 +81,13 @@ def watch_files(
 
 
 def watch_runtime(
-    directories: Callable[[], Iterable[Path]],
+    directories: Callable[[], Iterable[str]],
     wake: Callable[..., None],
     stop: threading.Event,
     *,
-    matters: Callable[[Change], bool],
+    read: Callable[[Change], Sign],
 ) -> None:
-    """Wake on changes that matter in small directories of our own, at once and without gathering."""
+    """Wake on changes that tell something in small directories of our own, at once and without gathering."""
     with closing(Watch()) as watch:
         changes: list[Change] = []
         while not stop.is_set():
@@ -94,9 +95,11 @@ def watch_runtime(
             if (not changes or any(change.folder for change in changes)) and watch.follow(directories()):
                 wake()
             changes = watch.wait(LONGEST_WAIT_S)
-            telling = [change for change in changes if matters(change)]
-            if telling:
-                wake(again_s=LOCK_LAG_S if any(change.closed for change in telling) else 0.0)
+            signs = [(read(change), change) for change in changes]
+            told = max((sign for sign, _ in signs), default=Sign.NOTHING)
+            if told:
+                closed = any(change.closed for sign, change in signs if sign)
+                wake(again_s=LOCK_LAG_S if closed else 0.0, brief=told == Sign.SESSIONS)
 
 
 def watch_engine(events: Callable[[], Iterator[object]], wake: Callable[[], None], stop: threading.Event) -> None:

@@ -65,8 +65,9 @@ class Host:
         problems = list(self._problems(node.docker, place, base, root))
         if problems:
             return Outside(problems=tuple(problems))
-        key = self._read_key()
-        return Outside(tuple(_digest(key, each, base) for each in (*node.docker.env_from, *node.docker.secrets)))
+        secrets = (*node.docker.env_from, *node.docker.secrets)
+        key = self._read_key() if secrets else b""
+        return Outside(tuple(_digest(key, each, base) for each in secrets))
 
     def refusal(self, written: str, base: str, root: str) -> str:
         """Say why a path may not be named; nothing if it may."""

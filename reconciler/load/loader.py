@@ -63,6 +63,7 @@ class Loader:
         self._stored: Known | None = None
         self._known: dict[str, Entry] = {}
         self._seen = (0, 0)
+        self._last: tuple[Merged, bool] | None = None  # what counted at the last look, and whether that was all
         self.stale_leases: tuple[Path, ...] = ()
         """Files of leases that nobody holds any more, as of the last look."""
 
@@ -72,16 +73,21 @@ class Loader:
         held = leases.look(self._leases) if self._leases else leases.Leases()
         self.stale_leases = held.stale
         merged, complete, extra = self._files()
-        wrong = [*extra, *held.diagnostics, *self._damaged(damaged, merged)]
-        desired = world(
-            Merged(merged.entries, (*merged.diagnostics, *wrong), merged.complete),
-            leases=held.sessions,
-            complete=complete and held.complete and not self._damaged(damaged, merged),
-        )
+        broken = self._damaged(damaged, merged)
+        merged = replace(merged, diagnostics=(*merged.diagnostics, *extra, *broken))
+        self._last = (merged, complete and not broken)
+        desired = _wish(*self._last, held)
         # What lies under another place was converged to earlier; it is forgotten once this place is seen whole.
         others = {} if desired.complete else {key: e for key, e in self._known.items() if not self._is_here(key)}
         self._known = {**others, **merged.entries}
         return desired
+
+    def load_leases(self) -> Desired:
+        """Return desired state with the leases as of now and the manifests as they were loaded last."""
+        if self._last is None:
+            return self.load()
+        held = leases.look(self._leases) if self._leases else leases.Leases()
+        return _wish(*self._last, held)
 
     def keep(self) -> None:
         """Write down the versions that counted in the last look.
@@ -166,6 +172,11 @@ class Loader:
             or said.found.key in here
             or not any(_below(said.found.real, directory) for directory in code)
         ]
+
+
+def _wish(merged: Merged, complete: bool, held: leases.Leases) -> Desired:  # noqa: FBT001 - kept side by side
+    said = replace(merged, diagnostics=(*merged.diagnostics, *held.diagnostics))
+    return world(said, leases=held.sessions, complete=complete and held.complete)
 
 
 def check(path: Path, *, allowed: tuple[str, ...] = ()) -> Desired:

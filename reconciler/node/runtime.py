@@ -29,6 +29,9 @@ from reconciler.stream.errors import StreamError
 if TYPE_CHECKING:
     from types import FrameType
 
+START_S = 0.05
+"""Time for sessions that were just assigned to get ready, so that one status tells it instead of two."""
+
 STATUS_EVERY_S = 1.0
 """Counters are written at most this often; a changed state is written at once."""
 
@@ -118,9 +121,14 @@ class Runtime:
             return exits.BROKEN
         with suppress(OSError):
             self._doing = Doing(self._setting.directory)
+        patient = True
         try:
             while not self._stopping:
-                self._converge(domain, kind)
+                if self._converge(domain, kind) and patient:
+                    self._doorbell.wait(START_S)
+                    patient = False
+                    continue  # who rang may be the controller
+                patient = True
                 self._write_status()
                 self._end_where_a_node_hangs()
                 self._bound_log()
@@ -132,11 +140,11 @@ class Runtime:
             domain.close()
         return exits.DONE
 
-    def _converge(self, domain: Domain, kind: Type[Any]) -> None:
-        """Stop what is not assigned as it runs, start what is assigned and does not run."""
+    def _converge(self, domain: Domain, kind: Type[Any]) -> bool:
+        """Stop what is not assigned as it runs and start what is assigned and does not run; tell whether any is new."""
         assignments = self._assignments()
         if assignments is None:
-            return
+            return False
         wanted = _by_key(assignments.sessions)
         passed_on = {**_by_key(assignments.leaving), **wanted}
         for key, worker in list(self._workers.items()):
@@ -144,14 +152,16 @@ class Runtime:
                 del self._workers[key]
                 self._parting.append(worker)
         self._see_off(passed_on)
+        new = wanted.keys() - self._workers.keys()
         for key, served in wanted.items():
-            if key not in self._workers:
+            if key in new:
                 place = self._place(served.session)
                 self._workers[key] = Worker(domain, served, kind, changed=self._doorbell.ring, place=place)
                 self._workers[key].start()
         if self._generation != assignments.generation:
             _log.info("generation %s: %d sessions", assignments.generation, len(wanted))
             self._generation = assignments.generation
+        return bool(new)
 
     def _place(self, session: str) -> Place:
         if self._doing is None:

@@ -1,4 +1,4 @@
-"""One look at everything that an instance may own.
+"""One look at everything that an instance may own, and a glance at the part that sessions change.
 
 Rule: one call per kind of thing, none per object of the engine. A look that fails raises; it is never an empty world.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler import sources
+from reconciler.contract.values import replace
 from reconciler.model.observed import Observed
 from reconciler.observe.files import endpoints, node_files, stale_leases
 from reconciler.observe.limits import with_limits
@@ -52,4 +53,19 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
         broken_sources=broken,
         shm_nodes=tuple(sorted(nodes, key=lambda node: (node.name, node.id))),
         shm_services=tuple(sorted(services, key=lambda service: (service.name, service.id))),
+    )
+
+
+def glance(before: Observed) -> Observed:
+    """Look at the files of nodes and sessions anew; all else is as it was seen before.
+
+    Raises:
+        ReconcilerError: if they can't be seen whole.
+    """
+    site = before.site
+    return replace(
+        before,
+        node_files=node_files(Path(site.nodes_dir)),
+        endpoints=endpoints(Path(site.endpoints_dir)),
+        stale_leases=stale_leases(Path(site.sessions_dir)),
     )

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.contract.values import dataclass
-from reconciler.model.action import RemoveImage, Step
+from reconciler.model.action import RemoveImage, Step, WriteAssignments, WriteEndpoints
 from reconciler.model.memory import Memory
 from reconciler.plan import conditions, outlook, prune, room
 from reconciler.plan.assignment import place
@@ -19,9 +19,11 @@ from reconciler.plan.sharing import derive
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.model.action import Action
     from reconciler.model.desired import Desired
     from reconciler.model.observed import Observed
     from reconciler.model.status import ObjectStatus
+    from reconciler.plan.facts import Facts
 
 
 TRANSITION_S = 1.0
@@ -105,6 +107,32 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         hopeless,
         outlook.coming(statuses, wanted=wanted, placement=placement, facts=facts, hopeless=hopeless),
     )
+
+
+def plan_sessions(desired: Desired, observed: Observed, memory: Memory, *, now_s: float) -> tuple[Step, ...] | None:
+    """Return the steps for sessions that open where all is well: assignments to instances that are up, and endpoints.
+
+    None where the plan has more than that, or may have; what it takes away and how all is are left to it.
+    """
+    facts = index(observed)
+    wanted = derive(desired, facts, memory, now_s=now_s)
+    wanted.refused = room.refused(wanted, facts)
+    placement = place(wanted, facts)
+    patience = Patience(memory, wanted, now_s=now_s)
+    view = conditions.View(desired, facts, wanted, placement, memory, patience)
+    found = [*rollout(wanted, placement, facts, due=set()), *conditions.endpoint_steps(view)]
+    steps, _ = patience.sift(_first_of_each(found, memory))
+    return tuple(steps) if all(_is_of_a_session(step.action, facts) for step in steps) else None
+
+
+def _is_of_a_session(wanted: Action, facts: Facts) -> bool:
+    match wanted:
+        case WriteEndpoints():
+            return True
+        case WriteAssignments(document=document):
+            return facts.up(document.name)
+        case _:
+            return False
 
 
 def _first_of_each(steps: Iterable[Step], memory: Memory) -> list[Step]:

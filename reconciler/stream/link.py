@@ -6,42 +6,37 @@ Rule: whatever was opened is closed, in any order of failure; frames of other ep
 from __future__ import annotations
 
 import collections
-import itertools
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Deque, Dict, Optional, Sequence, Set, Tuple, Type, TypeVar
 
-from reconciler.contract import files, names
+from reconciler.contract import files
 from reconciler.contract import header as wire
 from reconciler.stream import opening
-from reconciler.stream.channel import Domain
 from reconciler.stream.errors import Closed, FrameInvalid, NodeFailed, SessionNotReady, TimedOut
 from reconciler.stream.forks import Forks
 from reconciler.stream.frame import EndOfStream, Error, Frame
-from reconciler.stream.inbox import IDLE_LOOK_S, Inbox
-from reconciler.stream.publisher import Publisher
-from reconciler.stream.subscriber import Subscriber
+from reconciler.stream.inbox import IDLE_LOOK_S
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Endpoints
     from reconciler.contract.paths import Paths
+    from reconciler.stream.ends import Ends
     from reconciler.stream.lease import Held
+    from reconciler.stream.subscriber import Subscriber
 
 F = TypeVar("F", bound=Frame)
-
-_NUMBERS = itertools.count(1)
 
 
 class Link:
     """One stream through one session."""
 
-    def __init__(self, paths: Paths, held: Held, endpoints: Endpoints) -> None:
-        """Open all ends; on failure nothing stays open.
+    def __init__(self, paths: Paths, held: Held, endpoints: Endpoints, ends: Ends) -> None:
+        """Take an open session's lease and ends over; on failure they are closed.
 
         Raises:
             SessionNotReady: if another program reads this session's output.
-            TransportError: if iceoryx2 refuses.
         """
         self.name = endpoints.session
         self.epoch = time.monotonic_ns()
@@ -60,20 +55,15 @@ class Link:
         self._sending = threading.RLock()
         self._receiving = threading.RLock()
         self._blocking = threading.RLock()
-        self._publishers: List[Publisher] = []
-        subscribers: List[Subscriber] = []
-        name = f"client-{paths.instance}-{self._pid}-{next(_NUMBERS)}"
-        root = opening.shared_memory(paths, endpoints)
-        self._domain = Domain(root, names.shm_prefix(paths.instance), name)
+        self._ends = ends
+        self._publishers = ends.publishers
+        self._inbox = ends.inbox
         try:
-            subscribers.extend(Subscriber(self._domain, channel, "") for channel in endpoints.outputs)
-            for end in subscribers:
+            for end in self._inbox.subscribers:
                 self._occupy(end)
-            self._publishers.extend(Publisher(self._domain, channel) for channel in endpoints.inputs)
-            self._inbox = Inbox(subscribers)
         except BaseException:
-            _close(self._publishers, subscribers)
-            self._domain.close()
+            ends.close()
+            held.release()
             raise
 
     @classmethod
@@ -83,12 +73,7 @@ class Link:
         Raises:
             StreamError: as `Session.open` says.
         """
-        held, endpoints = opening.open_session(paths, pipeline, session=session, timeout_s=timeout_s)
-        try:
-            return cls(paths, held, endpoints)
-        except BaseException:
-            held.release()
-            raise
+        return cls(paths, *opening.open_session(paths, pipeline, session=session, timeout_s=timeout_s))
 
     @property
     def dropped(self) -> int:
@@ -179,10 +164,7 @@ class Link:
             for end in self._inbox.subscribers:
                 if end.position is not None:
                     end.position.attached = 0
-            self._inbox.close()
-            for publisher in self._publishers:
-                publisher.close()
-            self._domain.close()
+            self._ends.close()
             self._held.release()
 
     @staticmethod
@@ -284,10 +266,3 @@ def _failed(error: Error) -> NodeFailed:
         frame_seq=error.frame_seq,
         fatal=error.fatal,
     )
-
-
-def _close(publishers: Iterable[Publisher], subscribers: Iterable[Subscriber]) -> None:
-    for publisher in publishers:
-        publisher.close()
-    for subscriber in subscribers:
-        subscriber.close()

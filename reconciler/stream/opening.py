@@ -1,10 +1,13 @@
 """From a pipeline's name to a session's ends: lease, wait, endpoints.
 
+While the controller and the nodes are at work the program opens its ends (`ends.py`).
+
 Rule: nothing is held when opening fails.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -13,11 +16,15 @@ from typing import TYPE_CHECKING, Optional, Tuple
 from reconciler.contract import env, files, lock, names
 from reconciler.contract.watch import Watch
 from reconciler.stream import lease
+from reconciler.stream.channel import Domain
+from reconciler.stream.ends import Ends, Opening
 from reconciler.stream.errors import PipelineNotFound, SessionNotFound, SessionNotReady
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Endpoints
     from reconciler.contract.paths import Paths
+
+_NUMBERS = itertools.count(1)
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - shared memory itself
 DECLARED_S = 2.0
@@ -29,8 +36,8 @@ NOT_FOUND = "PipelineNotFound"
 
 def open_session(
     paths: Paths, pipeline: str, *, session: Optional[str], timeout_s: float
-) -> Tuple[lease.Held, Endpoints]:
-    """Take a lease and wait until the session is ready.
+) -> Tuple[lease.Held, Endpoints, Ends]:
+    """Take a lease, wait until the session is ready, and open its ends.
 
     A named session, or the pipeline's own where no controller runs, is attached to; otherwise a new one is asked for.
 
@@ -38,6 +45,7 @@ def open_session(
         PipelineNotFound: if the controller says so.
         SessionNotFound: if the session that is to be attached to is not there.
         SessionNotReady: if it is not ready in time, or another program has it.
+        TransportError: if iceoryx2 refuses.
     """
     _need_same_user(paths)
     alive = lock.held(paths.controller)
@@ -46,9 +54,16 @@ def open_session(
     else:
         _need_endpoints(paths, session or pipeline, pipeline, within_s=min(timeout_s, DECLARED_S) if alive else 0.0)
         held = lease.attach(paths.sessions, session or pipeline, pipeline)
+    name = f"client-{paths.instance}-{os.getpid()}-{next(_NUMBERS)}"
+    ends = Opening(
+        lambda endpoints: shared_memory(paths, endpoints),
+        lambda root: Domain(root, names.shm_prefix(paths.instance), name),
+    )
     try:
-        return held, _await(paths, held.session, pipeline, timeout_s)
+        endpoints = _await(paths, held.session, pipeline, ends=ends, timeout_s=timeout_s)
+        return held, endpoints, ends.finish(endpoints)
     except BaseException:
+        ends.close()
         held.release()
         raise
 
@@ -60,9 +75,8 @@ def shared_memory(paths: Paths, endpoints: Endpoints) -> Path:
         SessionNotReady: if the session is in another one.
     """
     name = endpoints.pipeline
-    private = os.environ.get(env.SHM_ROOT) == names.PRIVATE_SHM_ROOT
     if not endpoints.memory:
-        if private:
+        if _is_private():
             msg = f"pipeline {name} has the host's shared memory, and this program another one: run it outside"
             raise SessionNotReady(msg)
         return paths.shm_root
@@ -70,6 +84,11 @@ def shared_memory(paths: Paths, endpoints: Endpoints) -> Path:
         msg = f"pipeline {name} has shared memory of its own: run this program by `reconcile exec {name} -- COMMAND`"
         raise SessionNotReady(msg)
     return Path(names.PRIVATE_SHM_ROOT)
+
+
+def _is_private() -> bool:
+    """Whether this program runs in a pipeline's own shared memory."""
+    return os.environ.get(env.SHM_ROOT) == names.PRIVATE_SHM_ROOT
 
 
 def _need_same_user(paths: Paths) -> None:
@@ -120,10 +139,11 @@ def _unknown(paths: Paths, session: str, pipeline: str, *, alive: bool) -> str:
     )
 
 
-def _await(paths: Paths, session: str, pipeline: str, timeout_s: float) -> Endpoints:
+def _await(paths: Paths, session: str, pipeline: str, *, ends: Opening, timeout_s: float) -> Endpoints:
     deadline = time.monotonic() + timeout_s
     path = paths.endpoints / f"{session}.json"
     watch = Watch(paths.endpoints)
+    ends.prepare(Path(names.PRIVATE_SHM_ROOT) if _is_private() else paths.shm_root)
     try:
         while True:
             endpoints = files.parse_endpoints(files.read_text(path) or "")
@@ -138,6 +158,8 @@ def _await(paths: Paths, session: str, pipeline: str, timeout_s: float) -> Endpo
                     or f"instance {paths.instance} has no pipeline {pipeline}: `reconcile get pipelines`"
                 )
                 raise PipelineNotFound(msg)
+            if endpoints is not None:
+                ends.begin(endpoints)
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise SessionNotReady(_complaint(paths, session, endpoints, timeout_s))

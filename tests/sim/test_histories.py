@@ -74,6 +74,7 @@ whens = st.sampled_from(["before", "after"])
 happenings = st.one_of(
     st.tuples(st.just("passes"), st.integers(4, 8)),
     st.tuples(st.just("pass doing little"), st.integers(0, 3), places),
+    st.tuples(st.just("brief pass"), desires()),
     st.tuples(st.just("edit"), desires()),
     st.tuples(st.just("edit"), desires()),
     st.tuples(st.just("edit"), desires()),
@@ -131,6 +132,14 @@ class History:
 
     def _pass_doing_little(self, work: int, order: int) -> None:
         self.simulation.turn(work=work, order=order)
+
+    def _brief_pass(self, desired: Desired) -> None:
+        """Sessions come and go, and nothing is told of what has happened before."""
+        opened = tuple(session for session in desired.sessions if session.kind == "lease")
+        standing = tuple(session for session in self.simulation.desired.sessions if session.kind != "lease")
+        self.simulation.desired = replace(self.simulation.desired, sessions=(*standing, *opened))
+        self.simulation.loop.wake(brief=True)
+        self.simulation.turn()
 
     def _edit(self, desired: Desired) -> None:
         self.simulation.desired = desired

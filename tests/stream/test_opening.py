@@ -17,6 +17,7 @@ import pytest
 from reconciler.contract import files, lock, names
 from reconciler.stream import PipelineNotFound, Session, SessionNotFound, SessionNotReady, Text
 from tests.support.instance import PATIENCE_S, chain
+from tests.support.place import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +96,81 @@ def test_a_controller_makes_a_session_for_the_program(instance: Instance, contro
     assert list(instance.paths.sessions.iterdir()) == []
 
 
+def _open_here(instance: Instance) -> set[str]:
+    """Return the channels that somebody has open."""
+    _, services = instance.shm.look()
+    return {service.name for service in services if service.nodes}
+
+
+def test_ends_are_opened_while_the_nodes_still_get_ready(instance: Instance, controller: Controller) -> None:
+    opened: list[set[str]] = []
+
+    def serve() -> None:
+        lease = controller.await_lease()
+        served, ends = chain(lease.session, "one", pipeline="voice")
+        instance.publish(replace(ends, ready=False, reason="Starting"))
+        channels = {channel.name for channel in (*ends.inputs, *ends.outputs)}
+        eventually(lambda: _open_here(instance) >= channels, within_s=PATIENCE_S)
+        opened.append(channels)
+        instance.assign("one", *served)
+        instance.start_node("plain:Pass", NODES, node="one")
+        instance.await_ready("one", lease.session)
+        instance.publish(ends)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with connect(instance) as session:
+        session.send(Text("x"))
+        session.end()
+        assert len(list(session)) == 1
+    thread.join()
+    assert opened
+
+
+def test_ends_that_changed_until_the_session_was_ready_are_those_told_last(
+    instance: Instance, controller: Controller
+) -> None:
+    """As when the manifest is edited meanwhile; nothing of the first ones stays."""
+
+    def serve() -> None:
+        lease = controller.await_lease()
+        _, before = chain(lease.session, "zero", pipeline="voice")
+        instance.publish(replace(before, ready=False, reason="Starting"))
+        channels = {channel.name for channel in (*before.inputs, *before.outputs)}
+        eventually(lambda: _open_here(instance) >= channels, within_s=PATIENCE_S)
+        served, ends = chain(lease.session, "one", pipeline="voice")
+        instance.assign("one", *served)
+        instance.start_node("plain:Pass", NODES, node="one")
+        instance.await_ready("one", lease.session)
+        instance.publish(ends)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with connect(instance) as session:
+        session.send(Text("x"))
+        session.end()
+        assert len(list(session)) == 1
+        assert not [name for name in _open_here(instance) if "_zero_" in name]
+    thread.join()
+
+
+def test_ends_that_were_opened_for_a_session_that_never_is_ready_are_closed(
+    instance: Instance, controller: Controller
+) -> None:
+    def serve() -> None:
+        lease = controller.await_lease()
+        _, ends = chain(lease.session, "one", pipeline="voice")
+        instance.publish(replace(ends, ready=False, reason="Starting"))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with pytest.raises(SessionNotReady):
+        connect(instance, timeout_s=2.0)
+    thread.join()
+    assert _open_here(instance) == set()
+    assert list(instance.paths.sessions.iterdir()) == []
+
+
 def test_a_pipeline_that_is_not_wanted_is_not_found(instance: Instance, controller: Controller) -> None:
     def refuse() -> None:
         lease = controller.await_lease()
@@ -168,6 +244,7 @@ def test_a_lease_goes_with_its_program_however_that_ends(instance: Instance, con
     program = instance.start_program([sys.executable, "-c", code], instance.environ)
     lease = controller.await_lease()
     assert lease.pid == program.pid
+    eventually(lambda: instance.shm.look()[0], within_s=PATIENCE_S)  # what is killed before leaves half a node
     program.send_signal(signal.SIGKILL)
     program.wait()
     assert controller.leases() == []

@@ -25,7 +25,7 @@ from reconciler.controller import queue
 from reconciler.controller.loop import LEAST_GAP_S, Loop, World
 from reconciler.model.errors import ProcessError
 from reconciler.model.observed import Process, ProcessEnd, ShmNode, ShmService, Site
-from reconciler.observe.snapshot import observe
+from reconciler.observe.snapshot import glance, observe
 from tests.support.unreliable_engine import UnreliableEngine, ours
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Simulation:
         self.kill_after = None
         self.processes.ended.clear()  # the host told the one that is gone
         prepare(self.site)
-        world = World(lambda: self.desired, self._look, self._act)
+        world = World(lambda: self.desired, self._look, self._act, load_leases=lambda: self.desired, glance=glance)
         self.loop = Loop(world, say=lambda _: None, publish=self._check, clock=lambda: self.now_s)
 
     def turn(self, *, work: int | None = None, order: int = 0) -> None:

@@ -21,16 +21,14 @@ from reconciler.controller.journal import Event, Journal
 from reconciler.controller.loop import Loop, World
 from reconciler.controller.queue import Queue
 from reconciler.model.action import BuildImage, StartContainer, Step, WriteAssignments
-from reconciler.model.errors import BuildError, EngineError, EngineUnavailableError, InstanceLockedError, StateError
-from reconciler.plan.foresee import after, settle
+from reconciler.model.errors import BuildError, EngineError, InstanceLockedError, StateError
+from tests.support.model_world import Model, is_ready
 from tests.support.worlds import BARE, chain, desire, docker_node
 
 if TYPE_CHECKING:
     from reconciler.controller.loop import Pass
     from reconciler.model.action import Action
-    from reconciler.model.desired import Desired
     from reconciler.model.memory import Outcome
-    from reconciler.model.observed import Observed
 
 STEP = Step(StartContainer("rc-test-a", "id"), "container was never started")
 
@@ -233,44 +231,11 @@ def test_a_convergence_gives_up_on_what_fails_again_and_again() -> None:
     assert any("no such package" in str(status.conditions) for status in loop.last.statuses)
 
 
-class Model:
-    """A world that does what actions say, at once, and can be made unreachable."""
-
-    def __init__(self, desired: Desired) -> None:
-        self.desired = desired
-        self.observed: Observed = BARE
-        self.away = 0
-        self.written: list[Action] = []
-        self._lock = threading.Lock()
-
-    def look(self) -> Observed:
-        with self._lock:
-            if self.away:
-                self.away -= 1
-                msg = "the engine does not answer"
-                raise EngineUnavailableError(msg)
-            self.observed = settle(self.observed)
-            return self.observed
-
-    def act(self, action: Action) -> None:
-        with self._lock:
-            self.written.append(action)
-            self.observed = after(self.observed, action)
-
-    def world(self) -> World:
-        return World(lambda: self.desired, self.look, self.act)
-
-
-def _is_ready(made: Pass) -> bool:
-    pipelines = [status for status in made.statuses if status.kind == "Pipeline"]
-    return made.is_rest and all(status.is_true("Ready") for status in pipelines)
-
-
 def test_loop_converges_then_writes_nothing() -> None:
     model = Model(desire(chain("p", docker_node("n"))))
     events: list[Event] = []
     loop = Loop(model.world(), say=events.append)
-    assert loop.run_until(_is_ready, timeout_s=10)
+    assert loop.run_until(is_ready, timeout_s=10)
     written = len(model.written)
     for _ in range(10):
         loop.turn()
@@ -319,7 +284,7 @@ def test_conditions_that_can_not_be_written_end_no_controller(tmp_path: Path, mo
         f"can't write the conditions: No space left on device: {tmp_path / 'run' / 'status.json'}"
     ]
     assert list((tmp_path / "run").iterdir()) == [], "nothing is left of it"
-    assert loop.run_until(_is_ready, timeout_s=10)
+    assert loop.run_until(is_ready, timeout_s=10)
     loop.close()
     assert (tmp_path / "run" / "status.json").exists()
 
@@ -328,7 +293,7 @@ def test_transition_times_move_only_when_a_status_changes() -> None:
     model = Model(desire(chain("p", docker_node("n"))))
     published: list[Pass] = []
     loop = Loop(model.world(), say=lambda _: None, publish=published.append)
-    assert loop.run_until(_is_ready, timeout_s=10)
+    assert loop.run_until(is_ready, timeout_s=10)
     loop.turn()
     loop.turn()
     loop.close()
@@ -349,7 +314,7 @@ def test_a_convergence_is_not_over_while_an_action_that_ended_was_not_looked_at(
     """A stop may end between a pass and the question whether all is done: the removal is still to come."""
     model = Model(desire(chain("p", docker_node("n"))))
     loop = Loop(model.world(), say=lambda _: None)
-    assert loop.run_until(_is_ready, timeout_s=10)
+    assert loop.run_until(is_ready, timeout_s=10)
     model.desired = desire()
     assert loop.run_until(lambda made: made.is_rest, timeout_s=10)
     loop.close()

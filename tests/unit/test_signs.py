@@ -18,7 +18,8 @@ from reconciler.contract import files, lock
 from reconciler.contract.paths import Paths
 from reconciler.contract.watch import Change, Watch
 from reconciler.controller import wake
-from reconciler.controller.signs import Signs
+from reconciler.controller.signs import Sign, Signs
+from reconciler.stream import lease
 from tests.support.place import eventually
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ def rings(place: Paths) -> Iterator[list[float]]:
     stop = threading.Event()
     signs = Signs(place)
 
-    def ring(*, again_s: float = 0.0) -> None:
+    def ring(*, again_s: float = 0.0, brief: bool = False) -> None:  # noqa: ARG001 - as the loop is asked
         found.append(again_s)
 
-    watch = partial(wake.watch_runtime, signs.directories, ring, stop, matters=signs.matters)
+    watch = partial(wake.watch_runtime, signs.directories, ring, stop, read=signs.read)
     threads = wake.start(watch)
     eventually(lambda: found, within_s=10)  # its directories were new to it
     found.clear()
@@ -107,7 +108,7 @@ def test_what_is_damaged_in_place_is_a_reason_to_look(place: Paths, name: str) -
     signs = Signs(place)
     with closing(Watch(*signs.directories())) as watch:
         path.write_bytes(b"dam\xff")
-        assert any(signs.matters(change) for change in watch.wait(1))
+        assert any(signs.read(change) for change in watch.wait(1))
 
 
 def test_counters_and_half_written_files_are_no_news(place: Paths) -> None:
@@ -117,9 +118,9 @@ def test_counters_and_half_written_files_are_no_news(place: Paths) -> None:
     with closing(Watch(*signs.directories())) as watch:
         for sent in range(3):
             files.replace_text(node / "status.json", _status("one", sent))
-            assert any(signs.matters(change) for change in watch.wait(1)) == (not sent)
+            assert any(signs.read(change) for change in watch.wait(1)) == (not sent)
         files.replace_text(node / "status.json", _status("two"))
-        assert any(signs.matters(change) for change in watch.wait(1))
+        assert any(signs.read(change) for change in watch.wait(1))
 
 
 def test_what_a_status_said_before_is_no_news(place: Paths) -> None:
@@ -130,13 +131,47 @@ def test_what_a_status_said_before_is_no_news(place: Paths) -> None:
     signs = Signs(place)
     with closing(Watch(*signs.directories())) as watch:
         files.replace_text(node / "status.json", _status("one", 1))
-        assert not any(signs.matters(change) for change in watch.wait(1))
+        assert not any(signs.read(change) for change in watch.wait(1))
         files.replace_text(node / "status.json", _status("two", 1))
-        assert any(signs.matters(change) for change in watch.wait(1))
+        assert any(signs.read(change) for change in watch.wait(1))
+
+
+def test_a_lease_and_what_a_node_says_of_it_tell_of_sessions_alone(place: Paths) -> None:
+    """They are what a brief pass is for. The end of either is not, nor is what a node says of itself."""
+    node = place.nodes / "rc-i-1"
+    node.mkdir()
+    files.replace_text(node / "status.json", _status("one"))
+    signs = Signs(place)
+
+    def told(watch: Watch) -> Sign:
+        return max(signs.read(change) for change in watch.wait(1))
+
+    with closing(Watch(*signs.directories())) as watch:
+        held = lease.ask(place.sessions, "voice")
+        assert told(watch) == Sign.SESSIONS
+        files.replace_text(node / "status.json", _status("two"))
+        assert told(watch) == Sign.SESSIONS
+        files.replace_text(node / "status.json", files.dump(files.Status("rc-i-1", "two", error="no room")))
+        assert told(watch) == Sign.ANYTHING
+        held.release()
+        assert told(watch) == Sign.ANYTHING
+
+
+def test_what_the_controller_writes_itself_is_no_news(place: Paths) -> None:
+    node = place.nodes / "rc-i-1"
+    node.mkdir()
+    signs = Signs(place)
+    with closing(Watch(*signs.directories())) as watch:
+        files.replace_text(node / "assignments.json", _status("one"))
+        assert not any(signs.read(change) for change in watch.wait(1))
+        (node / "edited").write_text("by hand")
+        watch.wait(1)
+        (node / "edited").rename(node / "assignments.json")
+        assert any(signs.read(change) for change in watch.wait(1))
 
 
 def test_events_that_were_lost_are_a_reason_to_look(place: Paths) -> None:
-    assert Signs(place).matters(Change("", "", closed=False, folder=False))
+    assert Signs(place).read(Change("", "", closed=False, folder=False))
 
 
 def test_a_directory_that_is_replaced_is_watched_anew(tmp_path: Path) -> None:
