@@ -47,7 +47,7 @@ GATHER_S = 0.01
 NEWS_S = 0.03
 """How often a convergence that is to end asks whether nodes have said anything."""
 
-HASTY_S = 10.0
+HASTY_S = 30.0
 """For how long a convergence that is to end may have glimpses, before its last pass: meanwhile all is in motion."""
 
 FOLLOW_S = 0.1
@@ -55,12 +55,6 @@ FOLLOW_S = 0.1
 
 FOLLOW_LATEST_S = 1.0
 """When it comes at the latest, while one session opens after the other."""
-
-POLL_S = 0.1
-"""Pause between passes of a convergence that is to end and that nobody tells anything."""
-
-BUSY_POLL_S = 0.5
-"""The same while calls are under way, whose ends are told, or where nodes are asked for news meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +187,7 @@ class Loop:
             if left_s <= 0:
                 return False
             pace.passed(added=self.last is not None and bool(self.last.plan.steps))
-            poll_s = BUSY_POLL_S if self._queue.under_way or news is not None else POLL_S
+            poll_s = pace.poll_s(self._queue.under_way, told=news is not None)
             if self._hear(min(wait_s, left_s, poll_s), news):
                 self._gather(pace, news)
         return False

@@ -12,6 +12,9 @@ from __future__ import annotations
 FEW = 4
 """Calls that keep two cores busy: as long as more are under way, what a pass would add has to wait anyway."""
 
+POLL_S, TOLD_POLL_S, BUSY_POLL_S = 0.1, 0.25, 0.5
+"""Longest time between passes: where nobody tells anything, where somebody tells most, and where much is under way."""
+
 GATHER_S = 0.1
 """Longest time for which ends of calls gather while many are under way; it doubles with each pass in vain."""
 
@@ -33,6 +36,13 @@ class Pace:
     def passed(self, *, added: bool) -> None:
         """Note a pass, and whether it added anything to what is under way."""
         self._in_vain = 0 if added else self._in_vain + 1
+
+    @staticmethod
+    def poll_s(under_way: int, *, told: bool) -> float:
+        """Return after how long without a wake-up a pass is made. `told`: nodes are asked for news meanwhile."""
+        if under_way > FEW:
+            return BUSY_POLL_S
+        return TOLD_POLL_S if under_way or told else POLL_S
 
     def most_s(self, under_way: int) -> float:
         """Return how long wake-ups may gather in all, with so many calls under way."""

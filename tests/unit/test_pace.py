@@ -39,6 +39,12 @@ def test_a_short_silence_is_enough_where_little_is_under_way() -> None:
     assert Pace().quiet_s(FEW + 1) == GATHER_MOST_S
 
 
+def test_who_is_told_of_what_happens_asks_less_often() -> None:
+    polls_s = [Pace.poll_s(0, told=False), Pace.poll_s(0, told=True), Pace.poll_s(FEW + 1, told=True)]
+    assert polls_s == sorted(set(polls_s))
+    assert Pace.poll_s(1, told=False) == Pace.poll_s(0, told=True)
+
+
 class Slow:
     """A world whose engine lets calls go in rows, as one does that starts many containers at once."""
 
