@@ -29,7 +29,7 @@ def prepare(site: Site) -> None:
     Raises:
         FilesError: if one can't be created, or belongs to another user.
     """
-    with translated("create the directories of this instance"):
+    with translated("create the directories of this instance, whose place --state-dir and --runtime-dir choose"):
         _of_one_user(Path(site.nodes_dir).parent, site)
         for place in (site.nodes_dir, site.endpoints_dir, site.shm_root):
             _directory(Path(place), PRIVATE)

@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else gone, codes.INVALID)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", codes.INVALID)
+        theirs = "; is it another user's? Run as that one, or choose --state-dir and --runtime-dir of your own"
+        advice = theirs if isinstance(error, PermissionError) else ""
+        return _fail(f"{where}{error.strerror or error}{advice}", codes.INVALID)
 
 
 def _command(name: str) -> Callable[[Namespace], int]:

@@ -67,10 +67,11 @@ def _memory() -> Iterator[Finding]:
 
 def _places(paths: Paths) -> Iterator[Finding]:
     for name, place in (("state", paths.state), ("runtime", paths.runtime)):
-        nearest = next(parent for parent in (place, *place.parents) if parent.exists())
-        writable = os.access(nearest, os.W_OK)
-        advice = "" if writable else f"choose --{name}-dir, or make {nearest} writable"
-        yield Finding(writable, f"{name} directory {place}", advice)
+        # What can't be entered, or is a file, has nothing below it that is there.
+        nearest = next(parent for parent in (place, *place.parents) if os.path.lexists(parent))
+        writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+        amiss = f", or make {nearest} writable" if nearest.is_dir() else f": {nearest} is no directory"
+        yield Finding(writable, f"{name} directory {place}", "" if writable else f"choose another --{name}-dir{amiss}")
     kind = _filesystem(paths.runtime)
     yield Finding(
         well=True, what=f"runtime directory is on {kind}" + ("" if kind in TMPFS else " (tmpfs would be faster)")

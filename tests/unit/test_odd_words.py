@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli import get, images, locking, logs
+from reconciler.cli import doctor, get, images, locking, logs
 from reconciler.cli.__main__ import main
 from reconciler.cli.parser import parser
+from reconciler.contract.paths import Paths
 from reconciler.controller.view import Seen
 from reconciler.model.desired import Diagnostic
 from reconciler.model.errors import BuildError
@@ -89,3 +92,26 @@ def test_a_current_directory_that_is_gone_is_named(
     tmp_path.rmdir()
     assert main(["validate", "x"]) == 2
     assert "the current directory is gone" in capsys.readouterr().err
+
+
+def test_a_doctor_names_what_is_in_the_way_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, or a directory that may not be entered, of which nothing below can be seen."""
+    (tmp_path / "file").touch()
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path / "theirs")
+    state, runtime, *_ = doctor._places(Paths("x", tmp_path / "file" / "x", tmp_path / "theirs" / "x", ()))
+    assert (state.well, state.advice) == (False, f"choose another --state-dir: {tmp_path}/file is no directory")
+    theirs = f"choose another --runtime-dir, or make {tmp_path}/theirs writable"
+    assert (runtime.well, runtime.advice) == (False, theirs)
+
+
+def test_what_belongs_to_another_user_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> Seen:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/run/reconciler/x/sessions")
+
+    monkeypatch.setattr(get, "look", refuse)
+    assert main(["get", "pipelines"]) == 2
+    said = "/run/reconciler/x/sessions: Permission denied; is it another user's? Run as that one"
+    assert said in capsys.readouterr().err
