@@ -125,14 +125,14 @@ def _need_endpoints(paths: Paths, session: str, pipeline: str, *, within_s: floa
 
 
 def _unknown(paths: Paths, session: str, pipeline: str, *, alive: bool) -> str:
-    if not alive:
+    read = [files.parse_endpoints(files.read_text(path) or "") for path in sorted(paths.endpoints.glob("*.json"))]
+    asked = {path.stem for path in paths.sessions.glob(f"{lease.stem(pipeline)}-*.json")}
+    there = [each.session for each in read if each and each.pipeline == pipeline and each.session not in asked]
+    if not alive and not there:
         return (
             f"no session {session} stands in instance {paths.instance} and no controller runs there: start "
             "`reconcile -f DIR`, or set it up with `reconcile --once -f DIR`"
         )
-    read = [files.parse_endpoints(files.read_text(path) or "") for path in sorted(paths.endpoints.glob("*.json"))]
-    asked = {path.stem for path in paths.sessions.glob(f"{lease.stem(pipeline)}-*.json")}
-    there = [each.session for each in read if each and each.pipeline == pipeline and each.session not in asked]
     return (
         f"no session {session} of pipeline {pipeline} stands in instance {paths.instance} (there are: "
         f"{', '.join(there) or 'none'}): a manifest of `kind: Session` declares one; without a name a new one is opened"

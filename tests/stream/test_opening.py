@@ -210,6 +210,14 @@ def test_a_session_of_a_name_that_nobody_declared_is_no_new_one(instance: Instan
     assert controller.leases() == []
 
 
+def test_without_a_controller_sessions_that_stand_are_named_too(instance: Instance) -> None:
+    with pytest.raises(SessionNotFound, match="no controller runs there"):
+        connect(instance, session="desc")
+    instance.publish(files.Endpoints("desk", "voice", ready=True))
+    with pytest.raises(SessionNotFound, match=r"\(there are: desk\)"):
+        connect(instance, session="desc")
+
+
 @pytest.mark.usefixtures("controller")
 def test_a_session_that_was_declared_just_now_is_waited_for(instance: Instance) -> None:
     threading.Timer(0.2, lambda: instance.publish(files.Endpoints("desk", "voice", reason="Starting"))).start()
