@@ -30,15 +30,23 @@ LAYOUTS = ("docker/{id}", "system.slice/docker-{id}.scope")
 
 def with_limits(containers: Iterable[Container]) -> tuple[Container, ...]:
     """Return containers with the limits of those that run."""
+    version_2 = _is_version_2()
     return tuple(
-        replace(found, limits=limits_of(found.id)) if found.state in {"running", "paused"} else found
+        replace(found, limits=_limits(found.id, version_2=version_2)) if found.state in {"running", "paused"} else found
         for found in containers
     )
 
 
 def limits_of(container: str) -> Limits | None:
     """Return the limits of a running container, or None where they can't be read."""
-    version_2 = (CGROUPS / "cgroup.controllers").exists()
+    return _limits(container, version_2=_is_version_2())
+
+
+def _is_version_2() -> bool:
+    return (CGROUPS / "cgroup.controllers").exists()
+
+
+def _limits(container: str, *, version_2: bool) -> Limits | None:
     for layout in LAYOUTS:
         try:
             below = layout.format(id=container)
@@ -50,7 +58,7 @@ def limits_of(container: str) -> Limits | None:
 
 def first_process(container: str) -> int:
     """Return the PID of a running container's first process, or 0 where it can't be read."""
-    version_2 = (CGROUPS / "cgroup.controllers").exists()
+    version_2 = _is_version_2()
     for layout in LAYOUTS:
         place = (CGROUPS if version_2 else CGROUPS / "pids") / layout.format(id=container)
         try:
