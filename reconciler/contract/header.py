@@ -181,7 +181,7 @@ _FLAGS = struct.Struct("<H")
 _FLAGS_AT = FrameHeader.flags.offset
 
 OLDEST = 1
-"""A flag of a frame that is sent again: of those before it in its incarnation nothing is kept."""
+"""A flag of a frame: its sender keeps none of those before it that are not acknowledged. Bits 8 to 15 are its own."""
 
 encode_head = _HEAD.pack
 """Return the bytes of a header's fields up to `payload_bytes`, given in the order of `Header`; a tail follows."""

@@ -187,7 +187,7 @@ class Flow:
     def _failed(self, arrival: Arrival, error: Exception) -> None:
         """Do what `onError` says. Whichever it is, the session hears of it, once for each frame."""
         policy = self._served.on_error
-        self._log_failure(arrival)
+        self._log_failure(arrival, error)
         if policy not in (SKIP, FAIL):
             error = self._try_again(arrival) or error
         fatal = policy == FAIL
@@ -211,7 +211,7 @@ class Flow:
         except Closed:
             raise
         except Exception as error:  # noqa: BLE001 - it is the user's code
-            self._log_failure(arrival)
+            self._log_failure(arrival, error)
             self._renew()
             return error
         return None
@@ -224,8 +224,11 @@ class Flow:
         cause = cause_of(arrival, self._emitted)
         self._need_graph().emit_everywhere(EndOfStream(), epoch=self._epoch, cause=cause)
 
-    def _log_failure(self, arrival: Arrival) -> None:
+    def _log_failure(self, arrival: Arrival, error: Exception) -> None:
+        """Log where it was raised, and forget that: the frames there may hold reserved memory."""
         self._log.error("process() raised on frame %d\n%s", arrival.header.seq, traceback.format_exc())
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
 
     def _report_good(self) -> None:
         if self._erring:

@@ -28,6 +28,8 @@ MAX_BORROWED = 16
 """Samples one subscriber can hold at once; beyond, received payloads are copied."""
 
 MAX_LOANS = 4
+"""Frames that can be reserved at once; one more loan is for what is sent meanwhile."""
+
 MAX_PUBLISHERS = 4
 """One sends; a second may be starting in its place, and killed ones count until they are swept."""
 
@@ -144,7 +146,7 @@ def depth(channel: Channel) -> int:
 def slots(channel: Channel) -> int:
     """Return how many frames one sender's memory has to hold: in queues the last ones, and what readers borrow."""
     readers = channel.subscribers + SPARE_SUBSCRIBERS
-    return depth(channel) + (readers + 1) * MAX_BORROWED + MAX_LOANS
+    return depth(channel) + (readers + 1) * MAX_BORROWED + MAX_LOANS + 1
 
 
 def _patiently(create: Callable[[], T], what: str) -> T:

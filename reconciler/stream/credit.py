@@ -133,15 +133,14 @@ class Credit:
 
     def settled(self, sent: int) -> bool:
         """Look after the readers, and tell whether each has acknowledged all that was sent."""
-        for reader in self._readers:
-            reader.look()
+        self.look()
         return all(reader.unacknowledged(sent) <= 0 for reader in self._readers)
 
     def wait(self, sent: int, *, timeout_s: Optional[float], look: Callable[[], bool]) -> None:
         """Wait until a frame may be sent. Interruptible by signals; the GIL is released.
 
-        `look` is called about every 0.1 s while waiting, to reconnect what came back; when it returns False the
-        wait is given up.
+        `look` is called about every 0.1 s while waiting, to look after the readers and reconnect what came back; when
+        it returns False the wait is given up.
 
         Raises:
             Backpressure: if the time limit passed.
@@ -157,11 +156,14 @@ class Credit:
                 raise Backpressure(self._complaint(slowest, sent, timeout_s or 0.0))
             with SenderWaits():
                 slowest.wait(sent - self._channel.buffer // 2, min(left_s, LOOK_S))
-            for reader in self._readers:
-                reader.look()
             if not look():
                 msg = f"{self._channel.name}: closed while waiting for {_who(slowest.name)}"
                 raise Closed(msg)
+
+    def look(self) -> None:
+        """Notice which readers' files were replaced, and whether the session's own program was killed."""
+        for reader in self._readers:
+            reader.look()
 
     def wake(self) -> None:
         """Make a thread that waits look up."""

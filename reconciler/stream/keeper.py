@@ -5,15 +5,16 @@ again, so that each frame would go through memory that nobody has touched for th
 its own channel instead. Its frames lie in the queue of that reading end, which costs nothing until it is full, and
 large ones are taken out once they are acknowledged: the next one goes where they lay, which the processor has at hand.
 
-Rule: a signal's handler may raise between any two steps. So whatever takes frames out first says that nothing is sure
-(`unsure`), one frame at a time is out of the queue, and it stays in `_out` until it has been sent again. What an
-interruption leaves is the queue as a ring that begins elsewhere; `repeat` turns it on until its newest frame went by.
+Rule: a signal's handler may raise between any two steps, and memory may be missing for a copy. So whatever takes frames
+out first says that nothing is sure (`unsure`), one frame at a time is out of the queue, and it stays in `_out` until it
+has been sent again. What is left then is a ring that begins somewhere, with one frame in it twice perhaps; the next
+`repeat` goes round it to see what is there before it sends all of it in order.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Callable, List
+from typing import TYPE_CHECKING, Callable, List, Optional
 
 import iceoryx2 as iox
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     Again = Callable[[iox.Sample, wire.Header, int], None]
     """Sends a copy of a kept frame with these flags."""
 
+_TURN_SHIFT, _TURNS = 8, 255
+
 
 class Keeper:
     """The sender's own reading end. For one thread at a time."""
@@ -39,11 +42,13 @@ class Keeper:
             TransportError: if iceoryx2 refuses.
         """
         self.unsure = False
-        """Whether the last send may have taken place or not, or the queue is in disorder: `repeat` makes it sure."""
-        self._name = channel.name
+        """Whether the queue is in disorder, or it is in doubt whether the last frame was sent."""
+        self.sent = 0
+        """How many frames were sent, as `repeat` found it last."""
         self._incarnation = incarnation
         self._depth = channels.depth(channel)
         self._first = 0
+        self._turn = 0
         self._out: List[iox.Sample] = []
         self._windows = memory.Windows()
         try:
@@ -64,36 +69,67 @@ class Keeper:
         self._first = until
         self.unsure = False
 
-    def repeat(self, until: int, sent: int, again: Again) -> int:
-        """Send all frames from place `until` on once more, oldest first; return how many were sent in all.
+    def repeat(self, until: int, sent: int, again: Again) -> bool:
+        """Send all frames from place `until` on once more, oldest first; tell whether there are any.
 
         Raises:
-            Exception: what `again` raises; the next call goes on from there.
+            Exception: what `again` raises; the next call begins anew.
         """
-        last, flags = (sent, 0) if self.unsure else (sent - 1, wire.OLDEST)
-        before = -1
-        self.unsure = True
-        while self._has_out():
-            header = wire.decode(self._windows.at(self._out[0]).header)
-            if header.incarnation == self._incarnation:
-                if header.position < before:  # the ring came round: the send in doubt did not take place
-                    last = sent - 1
-                before = header.position
-                if before >= until:
-                    again(self._out[0], header, flags)
-                    flags = 0
-            self._out.clear()
-            if before == last:
+        self.sent = sent
+        if self.unsure:
+            count = self._put_in_order(until, again)
+        else:
+            count = sent - max(self._first, sent - self._depth)
+            self.unsure = True
+        flags = wire.OLDEST
+        for _ in range(count):
+            header = self._next()
+            if header is None:
                 break
+            if header.position >= until:
+                again(self._out[0], header, flags)
+                flags = 0
+            self._out.clear()
         self._first = until
         self.unsure = False
-        return max(sent, before + 1)
+        return not flags
 
-    def _has_out(self) -> bool:
-        if not self._out:
-            # Taken and handed on within one call, where no handler can raise.
-            self._out.extend(itertools.islice(iter(self._queue.receive, None), 1))
-        return bool(self._out)
+    def _put_in_order(self, until: int, again: Again) -> int:
+        """Go round the ring until its oldest frame is in front; return how many there are.
+
+        Copies carry the number of the turn, so a turn is over when the first of them comes by.
+        """
+        self._turn = self._turn % _TURNS + 1
+        mark = self._turn << _TURN_SHIFT
+        order: List[int] = []
+        while True:
+            header = self._next()
+            if header is None or header.flags == mark:
+                break
+            if header.position >= until and header.position not in order:
+                again(self._out[0], header, mark)
+                order.append(header.position)
+            self._out.clear()
+        self.sent = max([self.sent, *(position + 1 for position in order)])
+        for _ in range(order.index(min(order)) if order else 0):
+            header = self._next()
+            if header is not None:
+                again(self._out[0], header, mark)
+            self._out.clear()
+        return len(order)
+
+    def _next(self) -> Optional[wire.Header]:
+        """Return the header of the frame in `_out`, which is taken from the queue if need be; None if there is none."""
+        while True:
+            if not self._out:
+                # Taken and handed on within one call, where no handler can raise.
+                self._out.extend(itertools.islice(iter(self._queue.receive, None), 1))
+            if not self._out:
+                return None
+            header = wire.decode(self._windows.at(self._out[0]).header)
+            if header.incarnation == self._incarnation:
+                return header
+            self._out.clear()
 
     def close(self) -> None:
         """Close the end."""

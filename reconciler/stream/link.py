@@ -9,7 +9,7 @@ import collections
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Deque, Dict, Optional, Sequence, Set, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Sequence, Set, Tuple, Type, TypeVar
 
 from reconciler.contract import files
 from reconciler.contract import header as wire
@@ -48,6 +48,8 @@ class Link:
         self._open = True
         self._ended = False
         self._seq = 0
+        self._ending: List[int] = []
+        """How many frames each publisher had sent when the stream was to end; an exception may have ended that."""
         self._over: Set[int] = set()
         self._looked = time.monotonic()
         self._failure: Optional[Error] = None
@@ -91,13 +93,14 @@ class Link:
                 raise Closed(msg)
             if self._failure is not None:
                 raise _failed(self._failure)
+            self._ending.clear()
             self._send(frame, timeout_s)
 
     def end(self, timeout_s: float) -> None:
         """Send the end of the stream, once."""
         with self._sending:
             if not self._ended:
-                self._send(EndOfStream(), timeout_s)
+                self._end(timeout_s)
                 self._ended = True
 
     def reserve(self, kind: Type[F], shape: Sequence[int], dtype: Any, content: Dict[str, Any]) -> F:
@@ -200,6 +203,16 @@ class Link:
         for end in reversed(self._publishers):
             end.send(frame, epoch=self.epoch, seq=self._seq, timeout_s=timeout_s, look=self._is_open)
         self._seq += 1
+
+    def _end(self, timeout_s: float) -> None:
+        """Send the end by each publisher that has not sent it in a call which an exception ended."""
+        self._need_open()
+        sent = [end.count(timeout_s=timeout_s, look=self._is_open) for end in self._publishers]
+        self._ending = before = self._ending or sent
+        self.ready(timeout_s)
+        for index, end in enumerate(self._publishers):
+            if sent[index] == before[index]:
+                end.send(EndOfStream(), epoch=self.epoch, seq=self._seq, timeout_s=timeout_s, look=self._is_open)
 
     def _waiting(self) -> bool:
         """Tell whether a frame, or the end of the stream, can be received without waiting."""

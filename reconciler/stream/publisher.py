@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple, Type, TypeVar
 
 import iceoryx2 as iox
@@ -20,7 +21,7 @@ from reconciler.stream.credit import Credit
 from reconciler.stream.errors import Backpressure, Closed, SharedMemoryFull, TransportError
 from reconciler.stream.keeper import Keeper
 from reconciler.stream.position import Barrier
-from reconciler.stream.room import LARGE_BYTES, Room
+from reconciler.stream.room import SMALL_BYTES, Room
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Channel
@@ -32,6 +33,10 @@ FIRST_SLICE_BLOCKS = 16
 LOAN_PAUSE_S = 0.001
 KEPT_BYTES = 1 << 18
 """So much is sent before what was acknowledged of it is let go of: a part of what a core's own cache holds."""
+
+AWAKE, ASLEEP, DOUBT = range(3)
+"""Whether to look before a send what readers ask for: all were awake after the last one, one slept, or an exception
+ended it, so that it may have taken place or not."""
 
 _LOAN: Any = getattr(iox.Publisher, "__loan_slice_uninit", iox.Publisher.loan_slice_uninit)
 _INITIALIZED: Any = getattr(iox.SampleMutUninit, "__assume_init", iox.SampleMutUninit.assume_init)
@@ -59,14 +64,16 @@ class Publisher:
         self._open = True
         self._weight = 0
         self._answered: Tuple[int, ...] = ()
-        self._attend = True
-        """Whether to look before a send what readers ask for: one slept, or the last send was interrupted."""
+        self._attend = ASLEEP
+        self._afresh = False
+        """Whether a reader asks and nothing is kept, so that the next frame is the first it gets."""
+        self._reserved: weakref.WeakSet[reserved.Loan] = weakref.WeakSet()
         slots = channels.slots(channel)
         services = domain.open(channel)
         self._keeper = Keeper(services, channel, self.incarnation) if channels.keeps(channel) else None
         factory = services.frames.publisher_builder().initial_max_slice_len(FIRST_SLICE_BLOCKS)
         factory = factory.allocation_strategy(iox.AllocationStrategy.PowerOfTwo)
-        factory = factory.max_loaned_samples(channels.MAX_LOANS).override_sample_preallocation(slots)
+        factory = factory.max_loaned_samples(channels.MAX_LOANS + 1).override_sample_preallocation(slots)
         try:
             self._publisher = factory.create()
             self._notifier = services.event.notifier_builder().create()
@@ -102,11 +109,12 @@ class Publisher:
             if not self._open:
                 self._need_open()
             deadline = None if timeout_s is None else time.monotonic() + timeout_s
+            if self._attend:
+                self._repeat(deadline, look)
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
-            if self._attend and self._keeper is not None:
-                self._repeat(self._keeper, deadline, look)
-            self._attend = True
+                self._repeat(deadline, look)
+            flags = wire.OLDEST if self._afresh else 0
             if encoded[4:] != self._alike[0]:
                 # In one step: a signal's handler may raise between any two.
                 self._alike = (encoded[4:], wire.encode_tail(*encoded[4:], self._port))
@@ -116,7 +124,7 @@ class Publisher:
                     wire.FORMAT,
                     encoded[0],
                     encoded[3],
-                    0,
+                    flags,
                     len(encoded[4]),
                     cause_input,
                     self.incarnation,
@@ -141,7 +149,7 @@ class Publisher:
             if filled is None:
                 _fill(window, encoded, metadata)
             window.header[:] = head + self._alike[1]
-            self._send(sample)
+            self._send(sample, flags)
 
     def ready(self, *, timeout_s: Optional[float] = None, look: Optional[Callable[[], bool]] = None) -> None:
         """Wait until a frame may be sent.
@@ -154,6 +162,18 @@ class Publisher:
             self._need_open()
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
+
+    def count(self, *, timeout_s: float, look: Callable[[], bool]) -> int:
+        """Return how many frames were sent, also after a `send` that an exception ended.
+
+        Raises:
+            Backpressure: if there is no memory to make sure of it.
+            Closed: if this end is closed, or `look` gave up.
+        """
+        with self._lock:
+            self._need_open()
+            self._repeat(time.monotonic() + timeout_s, look)
+            return self.sent
 
     @property
     def backlog(self) -> int:
@@ -177,21 +197,18 @@ class Publisher:
         Raises:
             FrameInvalid: if frames of that kind hold no array.
             SharedMemoryFull: if it does not fit.
-            Backpressure: if too many frames are reserved.
+            Backpressure: if too many frames are reserved, or readers hold all memory.
         """
         what = reserved.layout(kind, shape, dtype, content.get("metadata", {}))
         with self._lock:
             self._need_open()
-            if what.size_bytes > self._room.segment_bytes:
-                self._room.grow(what.size_bytes, self.channel.name)
-            self._weight += what.size_bytes
-            if self._weight >= KEPT_BYTES:
-                self._let_go()
-            sample = self._try_loan(what.size_bytes)
-        if sample is None:
-            msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
-            raise Backpressure(msg)
-        return reserved.frame(kind, what, reserved.Loan(self, self.channel.name, sample, what.size_bytes), content)
+            if sum(loan.sample is not None for loan in self._reserved) >= channels.MAX_LOANS:
+                msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
+                raise Backpressure(msg)
+            sample = self._loan(what.size_bytes, time.monotonic(), None)
+            loan = reserved.Loan(self, self.channel.name, sample, what.size_bytes)
+            self._reserved.add(loan)
+        return reserved.frame(kind, what, loan, content)
 
     def refresh(self) -> None:
         """Connect readers that came since the last send, and send again what they ask for.
@@ -233,55 +250,60 @@ class Publisher:
         return look is None or look()
 
     def _reconnect(self) -> None:
+        self._credit.look()
         try:
             self._publisher.update_connections()
         except iox.ConnectionFailure as error:
             msg = f"iceoryx2 can't connect the readers of {self.channel.name}: {error}"
             raise TransportError(msg) from error
         self._answer()
+        self._let_go()
         self._notifier.notify()
 
     def _answer(self) -> None:
         """Send again what readers ask for; where there is no memory for it now, with a later call."""
-        if self._keeper is not None:
-            with contextlib.suppress(Backpressure, SharedMemoryFull):
-                self._repeat(self._keeper, time.monotonic(), None)
+        with contextlib.suppress(Backpressure):
+            self._repeat(time.monotonic(), None)
 
-    def _repeat(self, keeper: Keeper, deadline: Optional[float], look: Optional[Callable[[], bool]]) -> None:
+    def _repeat(self, deadline: Optional[float], look: Optional[Callable[[], bool]]) -> None:
         """Make sure of what was sent, where that is in doubt, and send again what readers ask for.
 
         Raises:
-            SharedMemoryFull: if there is no memory for it; a later call goes on.
-            Backpressure: if readers hold all of it.
+            Backpressure: if there was no memory for it in time; a later call begins anew.
+            Closed: if `look` gave up.
         """
+        keeper, asks = self._keeper, self._credit.asks()
+        if keeper is None or (asks == self._answered and self._attend != DOUBT and not keeper.unsure):
+            return
+        keeper.unsure = keeper.unsure or self._attend == DOUBT
 
         def again(sample: iox.Sample, header: wire.Header, flags: int) -> None:
             size_bytes = header.payload_bytes + header.metadata_bytes
-            copy = self._loan(size_bytes, deadline, look)
+            copy = self._loan_again(size_bytes, deadline, look)
             memory.duplicate(sample, copy, size_bytes)
             wire.set_flags(self._windows.at(copy).header, flags)
             _INITIALIZED(copy).send()
 
-        asks = self._credit.asks()
-        if asks == self._answered and not keeper.unsure:
-            return
-        self._attend = True
         try:
-            if keeper.unsure:
-                self.sent = keeper.repeat(self._credit.acknowledged(self.sent), self.sent, again)
-            if asks != self._answered:
-                keeper.repeat(self._credit.acknowledged(self.sent), self.sent, again)
-                self._answered = asks
+            any_kept = keeper.repeat(self._credit.acknowledged(self.sent), self.sent, again)
         except (iox.SendError, iox.ReceiveError, iox.ConnectionFailure) as error:
             msg = f"iceoryx2 can't send again on {self.channel.name}: {error}"
             raise TransportError(msg) from error
+        self.sent = keeper.sent
+        self._attend = ASLEEP
+        if asks != self._answered:
+            self._afresh = not any_kept
+            self._answered = asks
 
     def _let_go(self) -> None:
-        """Let go of what was acknowledged before more is loaned: the next frame goes where it lay."""
+        """Let go of what was acknowledged: the next frame goes where it lay."""
         self._weight = 0
         if self._keeper is not None:
-            self._attend = True
-            self._keeper.let_go(self._credit.acknowledged(self.sent), self.sent)
+            try:
+                self._keeper.let_go(self._credit.acknowledged(self.sent), self.sent)
+            except (iox.ReceiveError, iox.ConnectionFailure) as error:
+                msg = f"iceoryx2 can't let go of what was sent on {self.channel.name}: {error}"
+                raise TransportError(msg) from error
 
     def _loan(
         self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
@@ -296,13 +318,29 @@ class Publisher:
             sample = self._try_loan(size_bytes)
             if sample is not None:
                 return sample
-            if deadline is not None and time.monotonic() > deadline:
-                msg = f"{self.channel.name}: its readers hold all of its memory: drop received arrays sooner"
-                raise Backpressure(msg)
-            if look is not None and not look():
-                msg = f"{self.channel.name}: closed while waiting for memory"
-                raise Closed(msg)
-            time.sleep(LOAN_PAUSE_S)
+            self._pause("its readers hold all of its memory: drop received arrays sooner", deadline, look)
+
+    def _loan_again(
+        self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
+    ) -> iox.SampleMutUninit:
+        """Loan memory for a copy. That there is none is no error of the frame that is about to be sent: wait."""
+        said = f"{size_bytes:,} bytes are missing to send again what a reader that came back asks for"
+        while True:
+            with contextlib.suppress(SharedMemoryFull):
+                sample = self._try_loan(size_bytes)
+                if sample is not None:
+                    return sample
+            self._pause(said, deadline, look)
+
+    def _pause(self, missing: str, deadline: Optional[float], look: Optional[Callable[[], bool]]) -> None:
+        """Wait a moment for memory."""
+        if deadline is not None and time.monotonic() > deadline:
+            msg = f"{self.channel.name}: {missing}"
+            raise Backpressure(msg)
+        if look is not None and not look():
+            msg = f"{self.channel.name}: closed while waiting for memory"
+            raise Closed(msg)
+        time.sleep(LOAN_PAUSE_S)
 
     def _try_loan(self, size_bytes: int) -> Optional[iox.SampleMutUninit]:
         try:
@@ -312,7 +350,7 @@ class Publisher:
                 return None
             msg = f"iceoryx2 refuses {size_bytes:,} bytes on {self.channel.name}: {error}"
             raise TransportError(msg) from error
-        if size_bytes >= LARGE_BYTES:
+        if size_bytes > SMALL_BYTES:
             try:
                 self._room.touch(sample.payload_ptr, size_bytes, self.channel.name)
             except SharedMemoryFull:
@@ -320,18 +358,16 @@ class Publisher:
                 raise
         return sample
 
-    def _send(self, sample: iox.SampleMutUninit) -> None:
-        ready = _INITIALIZED(sample)
+    def _send(self, sample: iox.SampleMutUninit, flags: int) -> None:
+        self._attend = DOUBT
         try:
-            ready.send()
-            self.sent += 1
+            _INITIALIZED(sample).send()
         except iox.SendError as error:
             msg = f"iceoryx2 can't send on {self.channel.name}: {error}"
             raise TransportError(msg) from error
-        except BaseException:  # a signal's handler raised, before or after
-            if self._keeper is not None:
-                self._keeper.unsure = True
-            raise
+        self.sent += 1
+        if flags:
+            self._afresh = False
         self._barrier()
         self._attend = self._credit.asleep(self._ends.number_of_listeners)
         if self._attend:

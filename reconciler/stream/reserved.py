@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import operator
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
 
 from reconciler.stream import codec, memory
 from reconciler.stream.errors import FrameInvalid
+from reconciler.stream.forks import Forks, leak
 
 if TYPE_CHECKING:
     import iceoryx2 as iox
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Frame")
 
 
-@dataclass
+@dataclass(eq=False)
 class Loan:
     """Shared memory that a frame reserved. `owner` is the sender that loaned it.
 
@@ -33,6 +34,12 @@ class Loan:
     sample: Optional[iox.SampleMutUninit]
     size_bytes: int
     array: Optional[weakref.ref[np.ndarray[Any, Any]]] = None
+    forks: int = field(default_factory=lambda: Forks.count)
+
+    def __del__(self) -> None:
+        """Give the memory back, unless it is the parent's."""
+        if self.sample is not None and self.forks != Forks.count:
+            leak(self.sample)
 
     def take(self, owner: object, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
         """Return the memory, filled, if the frame was reserved from `owner` and can go as it is.

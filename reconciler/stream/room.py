@@ -1,24 +1,33 @@
 """Room in shared memory: a payload that does not fit is an error before anything is touched.
 
-Linux commits the pages of `/dev/shm` at first touch and answers a lack of them with SIGBUS, so the sender looks first.
-The look can't reserve: programs that fill `/dev/shm` at the same moment can still take the room away.
+Linux commits the pages of `/dev/shm` at first touch and answers a lack of them with SIGBUS. So the sender looks how
+much is free and then has the kernel commit a place's pages, which fails in good order where another program was faster.
+A kernel before 5.14 can't do that: there each frame is looked after, and another program can still be faster.
 
-Rule: small payloads are looked after once, when their segment is made; large ones where they go to a place that nothing
-as large went to before.
+Rule: small payloads are looked after once, when their segment is made; others where they go to a place that nothing as
+large went to before.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import mmap
 import os
 from typing import Dict
 
 from reconciler.contract.header import SIZE
 from reconciler.stream.errors import SharedMemoryFull
+from reconciler.stream.memory import COPY_LIMIT_BYTES
 
 DIRECTORY = "/dev/shm"  # noqa: S108 - shared memory itself, not a temporary file
-LARGE_BYTES = 65_536
+SMALL_BYTES = COPY_LIMIT_BYTES
 RESERVE_BYTES = 1 << 20
 """Left free for what iceoryx2 keeps beside payloads."""
+
+_MADVISE = ctypes.CDLL(None, use_errno=True).madvise
+_MADVISE.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_POPULATE_WRITE = 23
 
 
 class Room:
@@ -38,28 +47,43 @@ class Room:
             SharedMemoryFull: if there is not.
         """
         grown_bytes = 1 << max(payload_bytes - 1, 1).bit_length()
-        need_bytes = payload_bytes if grown_bytes >= LARGE_BYTES else self._slots * (grown_bytes + SIZE)
-        _look(need_bytes + SIZE + RESERVE_BYTES, payload_bytes, channel)
+        need_bytes = payload_bytes + SIZE if grown_bytes > SMALL_BYTES else self._slots * (grown_bytes + SIZE)
+        _look(need_bytes + RESERVE_BYTES, payload_bytes, channel)
         self.segment_bytes = grown_bytes
         self._touched.clear()  # another segment may come to lie where an older one lay
 
     def touch(self, address: int, payload_bytes: int, channel: str) -> None:
-        """Make sure that a large payload can be written to a place of the segment.
+        """Make sure that a payload that is not small can be written to a place of the segment.
 
         Raises:
             SharedMemoryFull: if it can't.
         """
         if self._touched.get(address, 0) < payload_bytes:
-            _look(payload_bytes + SIZE + RESERVE_BYTES, payload_bytes, channel)
-            self._touched[address] = payload_bytes
+            need_bytes = payload_bytes + SIZE + RESERVE_BYTES
+            _look(need_bytes, payload_bytes, channel)
+            if _commit(address, payload_bytes, need_bytes, channel):
+                self._touched[address] = payload_bytes
 
 
 def _look(need_bytes: int, payload_bytes: int, channel: str) -> None:
     there = os.statvfs(DIRECTORY)
     free_bytes = there.f_bavail * there.f_frsize
     if need_bytes > free_bytes:
-        msg = (
-            f"{channel}: a payload of {payload_bytes:,} bytes needs {need_bytes:,} bytes of {DIRECTORY}, "
-            f"{free_bytes:,} are free: send smaller frames, lower the connection's buffer, or enlarge shared memory"
-        )
-        raise SharedMemoryFull(msg)
+        raise _full(need_bytes, free_bytes, payload_bytes, channel)
+
+
+def _commit(address: int, payload_bytes: int, need_bytes: int, channel: str) -> bool:
+    """Have the pages of a place committed; False where the kernel can't."""
+    begin = address - address % mmap.PAGESIZE
+    if _MADVISE(begin, address + payload_bytes - begin, _POPULATE_WRITE) == 0:
+        return True
+    if ctypes.get_errno() == errno.EINVAL:
+        return False
+    raise _full(need_bytes, 0, payload_bytes, channel)
+
+
+def _full(need_bytes: int, free_bytes: int, payload_bytes: int, channel: str) -> SharedMemoryFull:
+    return SharedMemoryFull(
+        f"{channel}: a payload of {payload_bytes:,} bytes needs {need_bytes:,} bytes of {DIRECTORY}, "
+        f"{free_bytes:,} are free: send smaller frames, lower the connection's buffer, or enlarge shared memory"
+    )

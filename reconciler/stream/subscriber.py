@@ -61,6 +61,8 @@ class Subscriber:
         self._publisher = 0
         self._tag = 0
         self._next = 0
+        self._former: Dict[int, int] = {}
+        """Which frame of each older sender is due; what it had sent again may lie in the queue twice."""
         self._causes: Dict[int, Tuple[int, int, int]] = {}
         self._domain = domain
         self._born = time.monotonic_ns()
@@ -145,7 +147,7 @@ class Subscriber:
         """Tell whether a frame is due, and count what is missing before it."""
         if header.incarnation != self._publisher:
             if header.incarnation < self._publisher:
-                return True
+                return self._is_left_over(header)
             self._meet(header)
         if header.position != self._next:
             if header.position < self._next:
@@ -161,6 +163,14 @@ class Subscriber:
             self.doubled += 1
             self.done(header)
             return False
+        return True
+
+    def _is_left_over(self, header: wire.Header) -> bool:
+        """Tell whether a frame of an older sender is due."""
+        if header.position < self._former.get(header.incarnation, 0):
+            self.doubled += 1
+            return False
+        self._former[header.incarnation] = header.position + 1
         return True
 
     def _ask(self) -> None:
@@ -181,6 +191,7 @@ class Subscriber:
 
     def _meet(self, header: wire.Header) -> None:
         """Begin with a new publisher, or with the one that was being read when this reader was killed."""
+        self._former = {**dict(list(self._former.items())[-channels.MAX_PUBLISHERS :]), self._publisher: self._next}
         self._publisher = header.incarnation
         self._tag = position.tag(header.incarnation)
         if self._reader and self._reliable and self.position is not None:

@@ -137,6 +137,21 @@ def test_a_node_computes_in_place_what_it_would_compute_elsewhere(instance: Inst
             assert frame.timestamp_ns == number
 
 
+@pytest.mark.parametrize("params", ['{"count": 4}', '{"count": 1, "raises": true}', '{"count": 4, "raises": true}'])
+def test_reserved_frames_keep_nothing_else_from_being_sent(instance: Instance, params: str) -> None:
+    served, ends = chain("voice", "one")
+    instance.assign("one", replace(served[0], params=params))
+    instance.start_node("reserving:Holding", NODES, node="one")
+    instance.await_ready("one", "voice")
+    instance.publish(ends)
+    raises = "raises" in params
+    with connect(instance, raise_errors=False) as session:
+        for _ in range(5):
+            session.send(Tensor(np.zeros(3)))
+            kinds = [type(session.receive(PATIENCE_S)) for _ in range(1 if raises else 5)]
+            assert kinds == ([Error] if raises else [Json] + [Tensor] * 4)
+
+
 def test_a_node_that_reserves_too_much_or_too_early_is_told(instance: Instance) -> None:
     served, ends = chain("voice", "one")
     instance.assign("one", replace(served[0], params='{"count": 5}'))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.stream import Closed, Session, Tensor, Text, TimedOut
+from reconciler.stream import Closed, Session, Tensor, Text, TimedOut, publisher
 from tests.stream.test_crash import connect
+from tests.stream.test_keeper import Interrupt, one_interrupted
 from tests.support.instance import PATIENCE_S, chain
 
 if TYPE_CHECKING:
@@ -82,6 +83,24 @@ def test_a_signal_ends_any_call_and_gives_the_session_back(instance: Instance) -
     with connect(instance) as session:
         session.send(Text("after"))
         assert session.receive(PATIENCE_S).text == "after"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_end_that_was_interrupted_is_sent_once(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    stand(instance)
+    with connect(instance) as session:
+        session.send(Text("x"))
+        link = session._need()
+        with monkeypatch.context() as handler:
+            handler.setattr(publisher, "_INITIALIZED", one_interrupted(after=after))
+            with pytest.raises(Interrupt):
+                session.end()
+        session.end()
+        session.end()
+        assert [end.sent for end in link._publishers] == [2]
+        assert [frame.text for frame in session if isinstance(frame, Text)] == ["x"]
 
 
 def test_cancelling_a_receive_loses_nothing(instance: Instance) -> None:

@@ -32,6 +32,19 @@ class Hoard(Node):
             yield from made
 
 
+class Holding(Node):
+    """Reserve `count` frames, then raise if that is what was asked for, or send something else before them."""
+
+    def process(self, frame):
+        if isinstance(frame, Tensor):
+            made = [self.reserve(Tensor, (5_000,)) for _ in range(self.params["count"])]
+            if self.params.get("raises"):
+                msg = "boom"
+                raise ValueError(msg)
+            yield Json("first")
+            yield from made
+
+
 class Early(Node):
     """Reserve before there is anything to send by."""
 
