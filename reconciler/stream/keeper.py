@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     Again = Callable[[iox.Sample, wire.Header, int], None]
     """Sends a copy of a kept frame with these flags."""
 
+TWICE = 8
+"""Room for frames that lie in the queue twice after interruptions."""
+
 _TURN_SHIFT, _TURNS = 8, 255
 
 
@@ -46,7 +49,7 @@ class Keeper:
         self.sent = 0
         """How many frames were sent, as `repeat` found it last."""
         self._incarnation = incarnation
-        self._depth = channels.depth(channel)
+        self._depth = min(channel.buffer + TWICE, channels.depth(channel))
         self._first = 0
         self._turn = 0
         self._out: List[iox.Sample] = []
