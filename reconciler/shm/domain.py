@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.contract import lock
 from reconciler.model.errors import ShmError
 from reconciler.model.observed import ShmNode, ShmService
-from reconciler.shm.rest import MONITOR, AtRest
+from reconciler.shm.rest import MONITOR, PARTS, AtRest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +78,8 @@ class Shm:
             for state in iox.Node.list(iox.ServiceType.Ipc, self._config(iox)):
                 if isinstance(state, iox.NodeState.Dead) and str(state[0].id.value) in ids:
                     state[0].blocking_remove_stale_resources(iox.Duration.from_secs(CLEANUP_TIMEOUT_S))
+                    if not state[0].details:
+                        self._remove_end(str(state[0].id.value))
         for path in self._half_made():
             if path.name in ids:
                 _remove(path)
@@ -130,6 +132,12 @@ class Shm:
         """Return directories of nodes that were killed while they were made, of which iceoryx2 knows nothing."""
         made = {path.name: path for path in self._kept("nodes")}
         return [path for name, path in made.items() if _is_half_made(path, f"{self._prefix}{name}{MONITOR}" in made)]
+
+    def _remove_end(self, node: str) -> None:
+        """Remove what is left of a node that was killed within the last steps of its end, which iceoryx2 leaves."""
+        for part in PARTS:
+            (self._root / "nodes" / f"{self._prefix}{node}{part}").unlink(missing_ok=True)
+        _remove(self._root / "nodes" / node)
 
     def _segments(self) -> Iterator[Path]:
         return SHM.glob(f"{self._prefix}*")

@@ -19,6 +19,15 @@ from reconciler.shm.rest import AtRest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ALONE = """
+import sys
+from pathlib import Path
+from reconciler.stream.channel import Domain
+domain = Domain(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+print("up", flush=True)
+sys.stdin.read()
+"""
+
 PROGRAM = """
 import ctypes, sys, iceoryx2 as iox
 iox.set_log_level(iox.LogLevel.Fatal)
@@ -104,6 +113,24 @@ def test_a_program_that_was_killed_while_it_made_its_node_leaves_nothing(place: 
     assert not half.exists()
     assert [node.name for node in shm.look()[0]] == ["lives"]
     program.communicate("")
+    assert shm.look() == ((), ())
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_program_that_was_killed_at_the_end_of_its_end_leaves_nothing(
+    place: tuple[str, str], *, directory: bool
+) -> None:
+    """iceoryx2 lists it for ever, and says that it has cleaned up."""
+    shm, program = Shm(*place), _started(ALONE, place, "dies")
+    program.kill()
+    program.communicate()
+    (node,) = (path for path in Path(place[0], "nodes").iterdir() if path.is_dir())
+    shutil.rmtree(node)
+    if directory:
+        node.mkdir()
+    assert [(each.name, each.dead) for each in shm.look()[0]] == [("", True)]
+    shm.remove_dead_nodes((node.name,))
+    assert list(Path(place[0], "nodes").iterdir()) == []
     assert shm.look() == ((), ())
 
 
