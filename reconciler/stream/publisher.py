@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple, Type, TypeVar
 
 import iceoryx2 as iox
@@ -67,7 +66,7 @@ class Publisher:
         self._attend = ASLEEP
         self._afresh = False
         """Whether a reader asks and nothing is kept, so that the next frame is the first it gets."""
-        self._reserved: weakref.WeakSet[reserved.Loan] = weakref.WeakSet()
+        self._reserved = memory.Tally()
         slots = channels.slots(channel)
         services = domain.open(channel)
         self._keeper = Keeper(services, channel, self.incarnation) if channels.keeps(channel) else None
@@ -202,12 +201,11 @@ class Publisher:
         what = reserved.layout(kind, shape, dtype, content.get("metadata", {}))
         with self._lock:
             self._need_open()
-            if sum(loan.sample is not None for loan in self._reserved) >= channels.MAX_LOANS:
+            if len(self._reserved) >= channels.MAX_LOANS:
                 msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
                 raise Backpressure(msg)
             sample = self._loan(what.size_bytes, time.monotonic(), None)
-            loan = reserved.Loan(self, self.channel.name, sample, what.size_bytes)
-            self._reserved.add(loan)
+            loan = reserved.Loan(self, self.channel.name, sample, what.size_bytes, self._reserved)
         return reserved.frame(kind, what, loan, content)
 
     def refresh(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
@@ -33,12 +33,22 @@ class Loan:
     channel: str
     sample: Optional[iox.SampleMutUninit]
     size_bytes: int
+    tally: memory.Tally
     array: Optional[weakref.ref[np.ndarray[Any, Any]]] = None
-    forks: int = field(default_factory=lambda: Forks.count)
+    forks: int = 0
+
+    def __post_init__(self) -> None:
+        """Count among what its sender has loaned."""
+        self.tally.take()
+        self.forks = Forks.count
 
     def __del__(self) -> None:
         """Give the memory back, unless it is the parent's."""
-        if self.sample is not None and self.forks != Forks.count:
+        if self.sample is None:
+            return
+        if self.forks == Forks.count:
+            self.tally.give()
+        else:
             leak(self.sample)
 
     def take(self, owner: object, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
@@ -59,6 +69,7 @@ class Loan:
         if metadata:
             memory.copy_in(self.sample.payload_ptr + payload_bytes, metadata, len(metadata))
         sample, self.sample = self.sample, None
+        self.tally.give()
         array.flags.writeable = False
         return sample
 
