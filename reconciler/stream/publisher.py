@@ -20,7 +20,7 @@ from reconciler.stream.credit import Credit
 from reconciler.stream.errors import Backpressure, Closed, SharedMemoryFull, TransportError
 from reconciler.stream.keeper import Keeper
 from reconciler.stream.position import Barrier
-from reconciler.stream.room import SMALL_BYTES, Room
+from reconciler.stream.room import DIRECTORY, SMALL_BYTES, Room
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Channel
@@ -322,7 +322,10 @@ class Publisher:
         self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
     ) -> iox.SampleMutUninit:
         """Loan memory for a copy. That there is none is no error of the frame that is about to be sent: wait."""
-        said = f"{size_bytes:,} bytes are missing to send again what a reader that came back asks for"
+        said = (
+            f"{size_bytes:,} bytes are missing to send again what a reader that came back asks for: free or enlarge "
+            f"{DIRECTORY}, or drop received arrays sooner"
+        )
         while True:
             with contextlib.suppress(SharedMemoryFull):
                 sample = self._try_loan(size_bytes)

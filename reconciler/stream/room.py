@@ -66,8 +66,7 @@ class Room:
 
 
 def _look(need_bytes: int, payload_bytes: int, channel: str) -> None:
-    there = os.statvfs(DIRECTORY)
-    free_bytes = there.f_bavail * there.f_frsize
+    free_bytes = _free_bytes()
     if need_bytes > free_bytes:
         raise _full(need_bytes, free_bytes, payload_bytes, channel)
 
@@ -79,7 +78,12 @@ def _commit(address: int, payload_bytes: int, need_bytes: int, channel: str) -> 
         return True
     if ctypes.get_errno() == errno.EINVAL:
         return False
-    raise _full(need_bytes, 0, payload_bytes, channel)
+    raise _full(need_bytes, _free_bytes(), payload_bytes, channel)
+
+
+def _free_bytes() -> int:
+    there = os.statvfs(DIRECTORY)
+    return there.f_bavail * there.f_frsize
 
 
 def _full(need_bytes: int, free_bytes: int, payload_bytes: int, channel: str) -> SharedMemoryFull:
