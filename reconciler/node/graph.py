@@ -32,28 +32,38 @@ _NEW = tuple.__new__
 class Graph:
     """Opens the ends of one served session; closes all of them, in any order of failure."""
 
-    def __init__(self, domain: Domain, served: Served, *, running: Callable[[], bool], log: logging.Logger) -> None:
-        """Open all ends. `running` False makes a waiting sender give up.
+    def __init__(
+        self,
+        domain: Domain,
+        served: Served,
+        *,
+        running: Callable[[], bool],
+        log: logging.Logger,
+        inputs: Sequence[Subscriber] = (),
+    ) -> None:
+        """Open all ends; `inputs` are reading ends that waited. `running` False makes a waiting sender give up.
 
         Raises:
-            TransportError: if iceoryx2 refuses.
+            TransportError: if iceoryx2 refuses; then all ends are closed.
         """
         self._running = running
         self._log = log
         self._unconnected: Set[str] = set()
         self._outputs: Dict[str, Publisher] = {}
         self._seq: Dict[str, int] = {}
-        subscribers: List[Subscriber] = []
+        subscribers = list(inputs)
         try:
             for channel in served.outputs:
                 self._outputs[channel.port] = Publisher(domain, channel)
-            subscribers.extend(Subscriber(domain, channel, served.node) for channel in served.inputs)
+            for end in subscribers:
+                end.begin()
+            if not subscribers:
+                subscribers = open_inputs(domain, served)
             self.inbox = Inbox(subscribers)
         except BaseException:
             for publisher in self._outputs.values():
                 publisher.close()
-            for subscriber in subscribers:
-                subscriber.close()
+            close_inputs(subscribers)
             raise
 
     @property
@@ -132,6 +142,27 @@ class Graph:
             self._unconnected.add(port)
             known = ", ".join(repr(known) for known in self._outputs)
             self._log.warning("frames for output %r go nowhere: the pipeline connects %s", port, known)
+
+
+def open_inputs(domain: Domain, served: Served, *, waits: bool = False) -> List[Subscriber]:
+    """Open all reading ends of a served session, or none; see `Subscriber` for those that wait.
+
+    Raises:
+        TransportError: if iceoryx2 refuses.
+    """
+    ends: List[Subscriber] = []
+    try:
+        ends.extend(Subscriber(domain, channel, served.node, waits=waits) for channel in served.inputs)
+    except BaseException:
+        close_inputs(ends)
+        raise
+    return ends
+
+
+def close_inputs(ends: Sequence[Subscriber]) -> None:
+    """Close reading ends."""
+    for end in ends:
+        end.close()
 
 
 def cause_of(arrival: Arrival, nth: int) -> wire.Cause:

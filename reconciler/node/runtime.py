@@ -146,12 +146,11 @@ class Runtime:
         if assignments is None:
             return False
         wanted = _by_key(assignments.sessions)
-        passed_on = {**_by_key(assignments.leaving), **wanted}
         for key, worker in list(self._workers.items()):
             if wanted.get(key) != worker.served or worker.parting:
                 del self._workers[key]
                 self._parting.append(worker)
-        self._see_off(passed_on)
+        self._see_off(wanted, _by_key(assignments.leaving))
         new = wanted.keys() - self._workers.keys()
         for key, served in wanted.items():
             if key in new:
@@ -168,12 +167,16 @@ class Runtime:
             return Place()
         return self._doing.place(session)
 
-    def _see_off(self, passed_on: Mapping[Key, files.Served]) -> None:
-        """Let those that part finish where somebody goes on between the same ends, and end the others at once."""
+    def _see_off(self, wanted: Mapping[Key, files.Served], leaving: Mapping[Key, files.Served]) -> None:
+        """Let those that part finish where somebody goes on between the same ends, and end the others at once.
+
+        Who goes on in another instance is ready by now; who goes on in this one is made now.
+        """
         for worker in self._parting:
-            successor = passed_on.get(_key(worker.served))
+            key = _key(worker.served)
+            successor = wanted.get(key) or leaving.get(key)
             if successor is not None and _ends(successor) == _ends(worker.served):
-                worker.leave()
+                worker.leave(heir_comes=key in wanted)
             else:
                 worker.stop()
         for worker in self._parting:

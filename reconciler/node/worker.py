@@ -1,8 +1,8 @@
 """One thread that serves one session with one node.
 
 It gets the node object ready, waits until no other instance serves this session with this node (`seat.py`), serves,
-and leaves in one of two ways: at once, or, when another instance goes on, in good order: the frame it works on is
-finished, and its ends stay until their readers have acknowledged all that was sent.
+and leaves in one of two ways: at once, or, when another instance goes on, in good order: it serves until what is sent
+comes to the other one, too, and its ends stay until their readers have acknowledged all that was sent.
 
 Rule: nothing is read, emitted or acknowledged without the seat.
 """
@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Type
 
 from reconciler.contract.files import (
     FAIL,
@@ -29,7 +29,7 @@ from reconciler.contract.files import (
     added,
 )
 from reconciler.node.flow import Flow
-from reconciler.node.graph import Graph
+from reconciler.node.graph import Graph, close_inputs, open_inputs
 from reconciler.node.seat import Seat
 from reconciler.stream.errors import Closed, StreamError
 from reconciler.stream.frame import Error
@@ -38,7 +38,7 @@ from reconciler.stream.inbox import IDLE_LOOK_S
 if TYPE_CHECKING:
     from reconciler.node.doing import Place
     from reconciler.stream.channel import Domain
-    from reconciler.stream.subscriber import Arrival
+    from reconciler.stream.subscriber import Arrival, Subscriber
 
 RETRY_S = 1.0
 RETRY_MAX_S = 60.0
@@ -69,6 +69,7 @@ class Worker:
         self._changed = changed
         self._log = logging.getLogger(f"{served.pipeline}/{served.node}/{served.session}")
         self._leaving = threading.Event()
+        self._heir_comes = False
         self._stopping = threading.Event()
         self._ended = False
         self._given_up_by = float("inf")
@@ -84,8 +85,12 @@ class Worker:
         """Begin to serve."""
         self._thread.start()
 
-    def leave(self) -> None:
-        """Ask the thread to finish its frame and end when its readers have all that was sent."""
+    def leave(self, *, heir_comes: bool) -> None:
+        """Ask the thread to end when somebody else goes on and its readers have all that was sent.
+
+        `heir_comes`: who goes on gets ready now, if it can, and is waited for; otherwise it is ready or not there.
+        """
+        self._heir_comes = heir_comes
         if not self._leaving.is_set():
             self._leaving.set()
             self._wake()
@@ -196,12 +201,13 @@ class Worker:
         self._flow = flow = Flow(self.served, self._kind, report=self._report, log=self._log, place=self.place)
         try:
             flow.begin()
-            if self._sit_down(seat):
-                self._graph = graph = Graph(self._domain, self.served, running=self._runs, log=self._log)
+            self._graph = graph = self._sit_down(seat)
+            if graph is not None:
                 flow.connect(graph)
                 self._failures = 0
                 self._report(READY)
                 self._pump(flow, graph)
+                self._pass_on(flow, graph, seat)
                 self._see_off(graph)
         finally:
             self._close_graph()
@@ -209,28 +215,62 @@ class Worker:
             flow.end()
             self.place.idle()
 
-    def _sit_down(self, seat: Seat) -> bool:
-        """Take the seat; False if this is to end before it is free."""
-        if seat.take():
-            return True
-        self._report(WAITING, "another instance still serves this session")
-        while not self._leaving.wait(TURN_S):
-            if seat.take():
-                return True
-        return False
+    def _sit_down(self, seat: Seat) -> Optional[Graph]:
+        """Take the seat and open all ends; None if this is to end before it is free."""
+        inputs: List[Subscriber] = []
+        try:
+            while not seat.take():
+                if seat.await_it():
+                    if self._state != WAITING:
+                        self._report(WAITING, "another instance still serves this session")
+                    if not inputs and seat.is_offered():
+                        inputs = open_inputs(self._domain, self.served, waits=True)
+                        seat.is_here()
+                if self._leaving.wait(TURN_S):
+                    close_inputs(inputs)
+                    return None
+        except BaseException:
+            close_inputs(inputs)
+            raise
+        return Graph(self._domain, self.served, running=self._runs, log=self._log, inputs=inputs)
 
     def _pump(self, flow: Flow, graph: Graph) -> None:
         """Serve until it is time to leave."""
-        looked = time.monotonic()
         while not self._leaving.is_set():
+            self._turn(flow, graph, IDLE_LOOK_S, self._leaving)
+
+    @staticmethod
+    def _turn(flow: Flow, graph: Graph, seconds: float, until: threading.Event) -> None:
+        """Serve for about so long, or until it is time for something else, and look after the other ends then."""
+        begun = time.monotonic()
+        while not until.is_set() and time.monotonic() - begun < seconds:
             arrival = graph.inbox.spin()
             if arrival is not None:
                 flow.take(arrival)
             else:
-                graph.inbox.wait(IDLE_LOOK_S)
-            if time.monotonic() - looked >= IDLE_LOOK_S:
-                looked = time.monotonic()
-                graph.look()
+                graph.inbox.wait(seconds)
+        graph.look()
+
+    def _pass_on(self, flow: Flow, graph: Graph, seat: Seat) -> None:
+        """Serve until another one has its reading ends open, and what was sent before that.
+
+        What came later is not acknowledged here, so who sends stops a buffer ahead, and this ends.
+        """
+        seat.offer()
+        since = seat.heir()
+        while not since and not self._stopping.is_set():
+            if since is None and not self._heir_comes:
+                return
+            self._turn(flow, graph, TURN_S, self._stopping)
+            since = seat.heir()
+        while not self._stopping.is_set():
+            arrival = graph.inbox.take()
+            if arrival is None:
+                return
+            if arrival.header.monotonic_ns < (since or 0):
+                flow.take(arrival)
+            else:
+                arrival.source.pass_over()
 
     def _see_off(self, graph: Graph) -> None:
         """Wait until the readers have acknowledged all that was sent: a new one could not get it from anybody else."""

@@ -1,9 +1,9 @@
 """How a session that is open goes from old instances of its nodes to new ones: nothing lost, nothing doubled.
 
 1. The new instances are assigned the session beside the old ones. They initialize, and wait for the session's seats.
-2. When each of them says that it is ready but for that, the old ones are told to leave: to finish the frame they work
-   on and to stay until their readers have acknowledged all they sent. Then each gives its seat up, and the new one
-   goes on.
+2. When each of them says that it is ready but for that, the old ones are told to leave: to serve until what is sent
+   comes to the new one, too, and to stay until their readers have acknowledged all they sent. Then each gives its seat
+   up, and the new one goes on.
 3. An old instance is done when its status has taken that in and no longer names the session. Nobody wants it then.
 
 Nothing is remembered between passes: what is assigned and what statuses say tells how far a handover is.

@@ -1,14 +1,15 @@
 """The receiving end of a channel.
 
-Rule: a reader takes frames in order, each once. It acknowledges a frame only when it is done with it, so that what a
-killed reader left unfinished comes again; what comes again although it was done is passed over by its position. Where
-frames are missing that the sender keeps, the reader asks for them and passes over what comes until they are there.
+Rule: a reader takes frames in order, an older sender's before a newer one's, each once. It acknowledges a frame only
+when it is done with it, so that what a killed reader left unfinished comes again; what comes again although it was done
+is passed over by its position. Where frames are missing that the sender keeps, the reader asks for them and passes over
+what comes until they are there.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import iceoryx2 as iox
 
@@ -29,6 +30,10 @@ VIEW_LIMIT = channels.MAX_BORROWED - 2
 _NEW = tuple.__new__
 
 
+def _by_incarnation(early: Tuple[wire.Header, Frame]) -> int:
+    return early[0].incarnation
+
+
 class Arrival(NamedTuple):
     """A frame, how it came, by which end, and which of an inbox's ends that is."""
 
@@ -41,8 +46,11 @@ class Arrival(NamedTuple):
 class Subscriber:
     """Receives frames from one channel. Not for use by several threads at once."""
 
-    def __init__(self, domain: channels.Domain, channel: Channel, reader: str) -> None:
+    def __init__(self, domain: channels.Domain, channel: Channel, reader: str, *, waits: bool = False) -> None:
         """Open the channel and a receiving end for `reader` (a node id, or "" for the session's own program).
+
+        Where another end still acknowledges what this reader gets, this one `waits`: what is sent from now on comes to
+        it, too, and it must not take any of it before `begin`.
 
         Raises:
             TransportError: if iceoryx2 refuses.
@@ -61,17 +69,19 @@ class Subscriber:
         self._publisher = 0
         self._tag = 0
         self._next = 0
+        self._early: List[Tuple[wire.Header, Frame]] = []
+        """What newer senders sent: iceoryx2 may give it before what an older one, who is gone, had sent."""
         self._former: Dict[int, int] = {}
         """Which frame of each older sender is due; what it had sent again may lie in the queue twice."""
         self._causes: Dict[int, Tuple[int, int, int]] = {}
         self._domain = domain
         self._born = time.monotonic_ns()
+        self._begun = 0
         services = domain.open(channel)
         factory = services.frames.subscriber_builder().buffer_size(channels.depth(channel) if self._reliable else 1)
         self.position: Optional[position.Position] = None
         if reader in channel.readers:
             self.position = position.Position(position.path(domain.positions, channel.name, reader))
-            self.position.awake = False
         self._is_kept = self.position is not None and channels.keeps(channel)
         try:
             self.listener = services.event.listener_builder().create()
@@ -80,9 +90,15 @@ class Subscriber:
         except (iox.SubscriberCreateError, iox.ListenerCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a reader on {channel.name}: {error}"
             raise TransportError(msg) from error
-        if self._reliable and reader:
-            self._ask()
+        if not waits:
+            self._take_up()
         forks.guard(self)
+
+    def begin(self) -> None:
+        """Go on after the end that was waited for, where its position is."""
+        self._begun = time.monotonic_ns()
+        self.renew()
+        self._take_up()
 
     def take(self) -> Optional[Arrival]:
         """Return the next frame, or None where none waits.
@@ -98,12 +114,19 @@ class Subscriber:
                 msg = f"iceoryx2 can't receive on {self.channel.name}: {error}"
                 raise TransportError(msg) from error
             if sample is None:
-                return None
+                return self._take_early() if self._early else None
             window = self._windows.at(sample)
             header = wire.decode(window.header)
-            if self._is_new(header):
+            if (header.incarnation > self._publisher or self._early) and self._is_early(header):
+                self._early.append((header, self._frame(header, sample, window.payload)))
+                self._early.sort(key=_by_incarnation)
+            elif self._is_new(header):
                 self.received += 1
                 return _NEW(Arrival, (self._frame(header, sample, window.payload), header, self, self.end))
+
+    def pass_over(self) -> None:
+        """Forget the frame that was taken last: it is another end's."""
+        self.received -= 1
 
     def done(self, header: wire.Header) -> None:
         """Acknowledge a frame and all before it: they will not come again."""
@@ -115,7 +138,7 @@ class Subscriber:
         if self.position is not None:
             self.position.awake = False
         self._barrier()
-        return not self._subscriber.has_samples()
+        return not self._subscriber.has_samples() and not self._early
 
     def awakes(self) -> None:
         """Say that the reader looks for frames before it sleeps again."""
@@ -140,8 +163,22 @@ class Subscriber:
             self.position.awake = False
             self.position.close()
             self.position = None
+        self._early.clear()
         del self._subscriber, self.listener, self._notifier
         self._domain.left(self.channel)
+
+    def _is_early(self, header: wire.Header) -> bool:
+        """Tell whether a frame is to wait until all of older senders have come."""
+        return header.incarnation >= (self._early[0][0].incarnation if self._early else self._publisher)
+
+    def _take_early(self) -> Optional[Arrival]:
+        """Return the next frame of those that came early, now that nothing older can come."""
+        while self._early:
+            header, frame = self._early.pop(0)
+            if self._is_new(header):
+                self.received += 1
+                return Arrival(frame, header, self, self.end)
+        return None
 
     def _is_new(self, header: wire.Header) -> bool:
         """Tell whether a frame is due, and count what is missing before it."""
@@ -151,7 +188,7 @@ class Subscriber:
             self._meet(header)
         if header.position != self._next:
             if header.position < self._next:
-                self.doubled += 1
+                self.doubled += header.monotonic_ns > self._begun
                 return False
             if self._is_kept and not header.flags & wire.OLDEST:
                 self._ask()
@@ -172,6 +209,13 @@ class Subscriber:
             return False
         self._former[header.incarnation] = header.position + 1
         return True
+
+    def _take_up(self) -> None:
+        """Have sent again what the one before this end left unfinished, whoever that was."""
+        if self.position is not None:
+            self.position.awake = False
+        if self._reliable and self._reader:
+            self._ask()
 
     def _ask(self) -> None:
         """Have sent again what is kept for this reader. It stands as asleep until that came: then its sender looks."""

@@ -29,6 +29,7 @@ from reconciler.stream import (
     Video,
 )
 from reconciler.stream.channel import MAX_BORROWED, MAX_LOANS
+from reconciler.stream.publisher import Publisher
 from tests.stream.ends import drain, ends
 
 if TYPE_CHECKING:
@@ -321,6 +322,33 @@ def test_a_reader_that_comes_back_gets_what_it_had_not_acknowledged(instance: In
         for number in range(6, 14):
             opened.send(Text(str(number)))
         assert texts(drain(again)) == [str(number) for number in range(6, 14)]
+
+
+@pytest.mark.parametrize("reader", ["a", ""])
+def test_what_an_older_sender_sent_comes_before_what_a_newer_one_sends(instance: Instance, reader: str) -> None:
+    """A third sender gets the place of the first in iceoryx2's list, which readers go through from its beginning."""
+    with ends(instance, replace(CHANNEL, readers=(reader,))) as opened:
+        end = opened.read(reader)
+        if end.position is not None and not reader:
+            end.position.hold()
+            end.position.attached = 1
+        opened.send(Text("first"))
+        seen = texts(drain(end))
+        second = Publisher(opened.domain, opened.channel)
+        opened.sender.close()
+        for number in range(6):
+            second.send(Text(f"second {number}"), epoch=1, seq=number)
+        opened.sender = Publisher(opened.domain, opened.channel)
+        for number in range(6):
+            opened.send(Text(f"third {number}"))
+        received = end.take()
+        assert received is not None
+        opened.send(Text("third 6"))
+        second.close()
+        end.done(received.header)
+        seen += texts([received.frame, *drain(end)])
+        assert seen == ["first", *(f"second {n}" for n in range(6)), *(f"third {n}" for n in range(7))]
+        assert (end.received, end.dropped, end.doubled) == (14, 0, 0)
 
 
 def test_frames_sent_before_the_reader_came_are_not_lost(instance: Instance) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +109,11 @@ def run(session: Session, standing: Chain, turns: Iterator[tuple[str, ...]]) -> 
     return texts
 
 
+def texts_of(session: Session, count: int) -> list[str]:
+    """Receive so many texts."""
+    return [frame.text for _ in range(count) if isinstance(frame := session.receive(PATIENCE_S), Text)]
+
+
 def is_ready(status: Status, *, generation: str) -> bool:
     """Whether an instance serves its one session as it was told."""
     return status.generation == generation and [each.state for each in status.sessions] == ["ready"]
@@ -183,6 +190,57 @@ def test_an_instance_killed_while_it_leaves_loses_nothing(standing: Chain) -> No
     assert texts[1::2] == [f"{text}." for text in sent]
 
 
+def test_the_old_one_serves_until_the_new_one_reads(standing: Chain) -> None:
+    """What only the old one has read would be lost with its sender, so it goes on until the new one is there, too."""
+    first, served, sender = standing.programs["two"], standing.served("two"), standing.programs["one"]
+    with connect(standing.instance) as session:
+        session.send(Text("a"))
+        assert texts_of(session, 2) == ["a0", "a."]
+        standing.versions["two"] = 1
+        new = standing._start("two")
+        standing.instance.await_status("two-1", lambda status: any(s.state == "waiting" for s in status.sessions))
+        new.send_signal(signal.SIGSTOP)
+        try:
+            told = standing.instance.assign("two-0", leaving=(served,))
+            standing.instance.await_status("two-0", lambda status: status.generation == told)
+            session.send(Text("b"))
+            assert texts_of(session, 2) == ["b0", "b."]
+            assert first.poll() is None
+            sent = fill(session)
+            sender.kill()
+            sender.wait()
+        finally:
+            new.send_signal(signal.SIGCONT)
+        standing._start("one")
+        assert [text[:-1] for text in texts_of(session, 2 * len(sent))[::2]] == sent
+        standing.instance.await_left("two-0", told)
+        standing.instance.await_ready("two-1", "voice")
+        session.send(Text("c"))
+        assert texts_of(session, 2) == ["c1", "c."]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.03, 0.06, 0.1, 0.15, 0.2])
+def test_a_sender_killed_while_its_reader_is_replaced_loses_nothing(standing: Chain, after_s: float) -> None:
+    served = standing.served("two")
+    with connect(standing.instance) as session:
+        session.send(Text("first"))
+        sent = ["first", *fill(session)]
+        standing.versions["two"] = 1
+        standing._start("two")
+        standing.instance.await_status("two-1", lambda status: any(s.state == "waiting" for s in status.sessions))
+        arrived: list[str] = []
+        standing.instance.assign("two-0", leaving=(served,))
+        receiving = threading.Thread(target=lambda: arrived.extend(texts_of(session, 2 * len(sent))))
+        receiving.start()
+        time.sleep(after_s)
+        standing.programs["one"].kill()
+        standing.programs["one"].wait()
+        standing._start("one")
+        receiving.join()
+    assert [text[:-1] for text in arrived[::2]] == sent
+    assert arrived[1::2] == [f"{text}." for text in sent]
+
+
 def test_a_session_that_is_gone_is_left_at_once_whatever_it_holds(standing: Chain) -> None:
     served = standing.served("three")
     with connect(standing.instance) as session:
@@ -207,3 +265,18 @@ def test_new_parameters_lose_and_double_nothing(standing: Chain) -> None:
         texts = run(session, standing, marks())
     assert_whole(texts)
     assert texts[-2][-1] == "3"
+
+
+def test_new_parameters_that_no_node_can_be_made_with_leave_the_old_one_serving(standing: Chain) -> None:
+    bad = with_params(standing.served("two"), "{}")
+    with connect(standing.instance) as session:
+        standing.instance.assign("two-0", bad)
+        status = standing.instance.await_status("two-0", lambda s: [each.state for each in s.sessions] == ["failed"])
+        assert "KeyError: 'mark'" in status.sessions[0].message
+        session.send(Text("a"))
+        assert texts_of(session, 2) == ["a0", "a."]
+        standing.versions["two"] += 1
+        told = standing.instance.assign("two-0", standing.served("two"))
+        standing.instance.await_status("two-0", functools.partial(is_ready, generation=told))
+        session.send(Text("b"))
+        assert texts_of(session, 2) == ["b1", "b."]

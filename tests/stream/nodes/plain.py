@@ -120,11 +120,14 @@ class Ports(Node):
 
 
 class Stamp(Node):
-    """Put two texts for one, each with a mark of its own."""
+    """Put two texts for one, each with a mark of its own; one without a mark is never ready."""
+
+    def initialize(self):
+        self.mark = self.params["mark"]
 
     def process(self, frame):
         if isinstance(frame, Text):
-            yield Text(f"{frame.text}{self.params['mark']}")
+            yield Text(f"{frame.text}{self.mark}")
             yield Text(f"{frame.text}.")
 
 
