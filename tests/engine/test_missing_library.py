@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.controller import journal
 from tests.support import drifting
 from tests.support.drifting import World
 from tests.support.place import REPOSITORY, eventually, unique
@@ -23,7 +22,7 @@ BUILT_S = 240.0
 
 
 def _builds(world: World) -> int:
-    return sum(event.reason == "BuildImage" for event in journal.read(world.place.paths.journal))
+    return sum(event.reason == "BuildImage" for event in world.place.events())
 
 
 def test_missing_library_is_named_and_only_another_environment_is_built(place: Place, client: docker.APIClient) -> None:

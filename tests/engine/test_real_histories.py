@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.controller import journal
 from tests.support.place import eventually
 from tests.support.real_history import RealHistory
 
@@ -45,8 +44,8 @@ def test_whatever_happened_the_world_comes_to_match_and_stays_so(
         raise AssertionError(f"{history.told}: {history.differences()}\n{place.log()[-3_000:]}") from error
     said = place.reconcile("diff", "--allow-empty", "-f", str(place.manifests))
     assert (said.returncode, said.stdout) == (0, "no difference\n"), history.told
-    acted = journal.read(place.paths.journal)
+    acted = place.events()
     again = place.reconcile("diff", "--allow-empty", "-f", str(place.manifests))
     assert again.stdout == "no difference\n"
-    assert journal.read(place.paths.journal) == acted, history.told
+    assert place.events() == acted, history.told
     assert history.differences() == [], history.told

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.controller import journal
 from reconciler.stream import Text
 from tests.support import drifting
 from tests.support.place import SHM, eventually
@@ -60,7 +59,7 @@ def test_sessions_that_need_the_same_at_once_make_one_container(place: Place, cl
     for program in programs:
         program.join()
     assert sorted(said) == ["one", "three", "two"]
-    reasons = [event.reason for event in journal.read(place.paths.journal)]
+    reasons = [event.reason for event in place.events()]
     assert [reasons.count(reason) for reason in ("CreateContainer", "StartContainer")] == [1, 1]
 
 
@@ -70,7 +69,7 @@ def test_a_session_that_comes_while_the_last_one_leaves_is_served(place: Place, 
     for number in range(ROUNDS):
         assert _says(world, str(number)) == str(number)
     eventually(lambda: not containers(client, place), within_s=30)
-    assert "Warning" not in {event.kind for event in journal.read(place.paths.journal)}
+    assert [event for event in place.events() if event.kind == "Warning"] == []
 
 
 @pytest.fixture

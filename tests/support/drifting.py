@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract import env, labels
-from reconciler.controller import journal
 from reconciler.stream import Session
 from tests.support.place import REPOSITORY, Place, end, eventually
 
@@ -75,7 +74,7 @@ class World:
 
     def told(self, cause: str) -> bool:
         """Whether an event names a cause."""
-        return any(cause in event.message for event in journal.read(self.place.paths.journal))
+        return any(cause in event.message for event in self.place.events())
 
     def repaired(self, cause: str, *, within_s: float = REPAIRED_S) -> None:
         """Wait until a difference was told and is gone, and see frames pass."""
@@ -83,7 +82,7 @@ class World:
             eventually(lambda: self.told(cause), within_s=within_s)
             eventually(self.ready, within_s=within_s)
         except AssertionError as error:
-            events = [event.message for event in journal.read(self.place.paths.journal)]
+            events = [event.message for event in self.place.events()]
             raise AssertionError(f"{cause}: {events[-12:]} {self.conditions('Node')}") from error
         self.works()
 

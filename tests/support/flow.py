@@ -6,7 +6,6 @@ import itertools
 import json
 import shutil
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import iceoryx2 as iox
@@ -86,13 +85,9 @@ class Plant:
         self.engine.kill(self.containers(pipeline)[node]["Id"])
 
     def told(self, prefix: str) -> list[tuple[str, float, str]]:
-        """Return what was said about objects: the rest of their name, when, and what."""
-        events = [(item["metadata"]["name"], item["status"]) for item in self.place.items("events")]
-        return [
-            (name.removeprefix(prefix), datetime.fromisoformat(status["time"]).timestamp(), status["message"])
-            for name, status in events
-            if name.startswith(prefix)
-        ]
+        """Return what was ever said about objects: the rest of their name, when, and what."""
+        events = [event for event in self.place.events() if event.object.startswith(prefix)]
+        return [(event.object.removeprefix(prefix), event.at_s, event.message) for event in events]
 
     def who_has_open(self) -> dict[str, set[str]]:
         """Return, for every service, the names of the iceoryx2 nodes that have it open."""

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract import env, names, paths
+from reconciler.controller import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from reconciler.controller.event import Event
 
 REPOSITORY = Path(__file__).parents[2]
 SHM = Path("/dev/shm")
@@ -79,6 +82,10 @@ class Place:
         assert said.returncode == 0, said.stderr
         found: list[dict[str, Any]] = json.loads(said.stdout)["items"]
         return found
+
+    def events(self) -> list[Event]:
+        """Return all that the journal holds, oldest first; `get events` shows the end of it only."""
+        return journal.read(self.paths.journal, last=journal.KEPT_EVENTS)
 
     def log(self) -> str:
         """Return what the background programs wrote on stderr."""
