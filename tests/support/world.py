@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconciler.contract import labels, names
+from reconciler.contract.files import parse_assignments, parse_status, read_text
 from tests.support.place import SHM, lying
 
 if TYPE_CHECKING:
@@ -48,6 +49,28 @@ def conditions(place: Place, kind: str, condition: str) -> dict[str, dict[str, A
         for found in status["conditions"]
         if found["type"] == condition
     }
+
+
+def assigned(place: Place) -> set[str]:
+    """Return the sessions that any instance is assigned."""
+    texts = [read_text(path) or "" for path in place.paths.nodes.glob("*/assignments.json")]
+    documents = [found for text in texts if (found := parse_assignments(text))]
+    return {served.session for document in documents for served in document.sessions}
+
+
+def served(place: Place) -> set[str]:
+    """Return the sessions that any instance still serves, those it is letting go of included, as it last said."""
+    statuses = [parse_status(read_text(path) or "") for path in place.paths.nodes.glob("*/status.json")]
+    return {session.session for status in statuses if status for session in status.sessions}
+
+
+def has_ended(place: Place, session: str) -> bool:
+    """Whether nothing is left of a session: no condition, no endpoints, no instance that serves it or is to."""
+    return not (
+        session in conditions(place, "Session", "Ready")
+        or (place.paths.endpoints / f"{session}.json").exists()
+        or session in assigned(place) | served(place)
+    )
 
 
 def is_ready(place: Place) -> bool:
