@@ -45,6 +45,11 @@ def _running(engine: docker.APIClient, place: Place) -> list[str]:
     return sorted(found["Id"] for found in _containers(engine, place, status="running"))
 
 
+def _started(engine: docker.APIClient, container: str) -> str:
+    """Return since when a container runs, or ran."""
+    return str(engine.inspect_container(container)["State"]["StartedAt"])
+
+
 def _ready(place: Place) -> bool:
     text = place.paths.status.read_text() if place.paths.status.exists() else "[]"
     conditions = [
@@ -131,8 +136,10 @@ def test_controller_repairs_and_follows_the_directory(place: Place, engine: dock
     place.watch()
     eventually(lambda: _ready(place), within_s=240)
     first = _running(engine, place)
+    before = _started(engine, first[0])
     engine.kill(first[0])
-    eventually(lambda: _running(engine, place) == first and _ready(place), within_s=20)
+    eventually(lambda: _started(engine, first[0]) != before and _ready(place), within_s=20)
+    assert _running(engine, place) == first
     assert _echo(place, "healed") == ["HEALED"]
     engine.remove_container(first[1], force=True)
     eventually(lambda: len(_running(engine, place)) == 2 and _ready(place), within_s=20)
@@ -162,13 +169,13 @@ def test_a_killed_controller_is_followed_by_one_that_restarts_nothing(place: Pla
     place.copy("echo")
     controller = place.watch()
     eventually(lambda: _ready(place), within_s=240)
-    before = [engine.inspect_container(found)["State"]["StartedAt"] for found in _running(engine, place)]
+    before = [_started(engine, found) for found in _running(engine, place)]
     os.kill(controller.pid, signal.SIGKILL)
     controller.wait(10)
     second = place.watch()
     eventually(lambda: place.paths.lock.read_text().strip() == str(second.pid), within_s=30)
-    eventually(lambda: _ready(place), within_s=30)
-    assert [engine.inspect_container(found)["State"]["StartedAt"] for found in _running(engine, place)] == before
+    assert _echo(place, "served by the next") == ["SERVED BY THE NEXT"]  # it has looked, and acted
+    assert [_started(engine, found) for found in _running(engine, place)] == before
 
 
 def test_a_broken_edit_disturbs_nothing_that_runs(place: Place, engine: docker.APIClient) -> None:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.contract import lock
 from reconciler.process import HostProcesses, table
 from tests.support.drifting import REPAIRED_S, World
 from tests.support.place import eventually
+from tests.support.world import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,11 +153,13 @@ def test_crash_loop_of_a_host_process_tells_exit_code_last_lines_and_next_attemp
     code = on_host.manifest.parent / "nodes" / "echo.py"
     good = code.read_text()
     code.write_text(good + '\nimport os\n\nprint("no such model", flush=True)\nos._exit(7)\n')
-    eventually(lambda: on_host.conditions("Pipeline").get("Degraded", {}).get("reason") == "CrashLoop", within_s=60)
-    said = on_host.conditions("Pipeline")["Degraded"]["message"]
-    assert "ended with exit code 7 (" in said
-    assert "no such model" in said
-    assert "the next attempt is" in said
+
+    def crash_loop() -> bool:  # which is told of for as long as the node does not run
+        degraded = on_host.conditions("Pipeline").get("Degraded", {})
+        said = ("ended with exit code 7 (", "no such model", "the next attempt is")
+        return degraded.get("reason") == "CrashLoop" and all(text in degraded["message"] for text in said)
+
+    eventually(crash_loop, within_s=60)
     on_host.works()  # the version before serves
     code.write_text(good)
     eventually(lambda: on_host.conditions("Pipeline")["Degraded"]["status"] == "False", within_s=REPAIRED_S)
@@ -194,6 +198,7 @@ def test_how_a_host_process_ended_outlives_the_controller(on_host: World, tmp_pa
     end_alone(3)
     on_host.repaired("ended with exit code 3")
     end_alone(0)
+    eventually(lambda: lock.held(on_host.place.paths.controller), within_s=REPAIRED_S)  # from now on it looks
     time.sleep(3)
     assert _pids(on_host) == [], "it has ended well, so its policy leaves it"
     assert on_host.conditions()["Ready"]["status"] == "True"
@@ -202,19 +207,13 @@ def test_how_a_host_process_ended_outlives_the_controller(on_host: World, tmp_pa
 def test_what_a_sigkill_leaves_in_shared_memory(world: World) -> None:
     """EC-04, BY-06: files and bytes return to the level before."""
     world.works()
-    eventually(lambda: _served(world) == ["echo"], within_s=REPAIRED_S)  # the program's own session is let go of
+    eventually(lambda: served(world.place) == {"echo"}, within_s=REPAIRED_S)  # the program's own session is let go of
     before = _level(world)
     for _ in range(3):
         world.engine.kill(world.seen()["Id"])
         world.repaired("container ended with exit code 137")
     eventually(lambda: world.told("of their programs were killed"), within_s=REPAIRED_S)
     eventually(lambda: _level(world) == before, within_s=REPAIRED_S)
-
-
-def _served(world: World) -> list[str]:
-    """Return the sessions that the node still serves, those it is letting go of included."""
-    status = json.loads((world.directory / "status.json").read_text())
-    return [session["session"] for session in status["sessions"]]
 
 
 def _level(world: World) -> tuple[int, int]:

@@ -122,7 +122,7 @@ def test_memory_limit_names_limit_peak_frame_and_remedy(breaker: World, session:
     found = re.search(form, said)
     assert found, said
     assert 30 <= int(found[1]) <= 96
-    assert found[0] in _condition(breaker, "Ready")["message"]
+    eventually(lambda: found[0] in _condition(breaker, "Ready")["message"], within_s=10)  # written after the endpoints
     assert breaker.told(found[0])
     assert found[0] in breaker.place.reconcile("describe", "node", "echo/echo").stdout
 

@@ -15,6 +15,7 @@ from reconciler.contract import env
 from reconciler.stream import Text
 from tests.support import drifting
 from tests.support.place import eventually
+from tests.support.world import has_ended
 
 if TYPE_CHECKING:
     import subprocess
@@ -100,6 +101,7 @@ def test_what_runs_is_shown_by_every_command_that_looks(talking: drifting.World,
         items = json.loads(said("top", "echo", "--interval", "1.5", "-o", "json"))["items"]
         for _ in range(40):
             session.receive(SEEN_S)
+    eventually(lambda: has_ended(talking.place, session.name), within_s=SEEN_S)  # what is shown twice must not change
     by_name: dict[str, dict[str, Any]] = {item["metadata"]["name"]: item["status"] for item in items}
     assert set(by_name) == {"echo/echo", "echo/last"}
     for status in by_name.values():
