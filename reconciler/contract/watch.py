@@ -14,18 +14,23 @@ import os
 import select
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Union
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LONGEST_WAIT_S = 1.0
+WHOLE_S = 5.0
+"""How often all directories are asked whether they are still what has the name. The kernel tells when one goes, but not
+when one above it does."""
+
 BLIND_WAIT_S = 0.05
 """The longest wait where the kernel has no watch left for this user: what waits for a file then asks for it."""
 
 _IN_CLOSE_WRITE, _IN_MOVED, _IN_CREATE, _IN_DELETE = 0x8, 0xC0, 0x100, 0x200
-_IN_Q_OVERFLOW, _IN_ISDIR = 0x4000, 0x4000_0000
-_MASK = _IN_CLOSE_WRITE | _IN_MOVED | _IN_CREATE | _IN_DELETE
+_IN_MOVE_SELF, _IN_Q_OVERFLOW, _IN_IGNORED, _IN_ISDIR = 0x800, 0x4000, 0x8000, 0x4000_0000
+_MASK = _IN_CLOSE_WRITE | _IN_MOVED | _IN_CREATE | _IN_DELETE | _IN_MOVE_SELF
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 _EVENT = struct.Struct("iIII")
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -52,7 +57,7 @@ class Watch:
         self._armed: Dict[str, int] = {}
         self._places: Dict[int, str] = {}
         self._events = -1
-        self._just_armed = False
+        self._whole_until_s = 0.0
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
         os.set_blocking(self._wake_in, False)
@@ -63,14 +68,12 @@ class Watch:
         self._directories = [str(directory) for directory in directories]
         for gone in set(self._armed) - set(self._directories):
             self._disarm(gone)
-        self._just_armed = True
         return self._arm()
 
     def wait(self, timeout_s: float) -> List[Change]:
         """Block until something changed, `wake` was called or the time is up (1 s at most). GIL released."""
-        if not self._just_armed:  # asking for hundreds of directories takes a millisecond
-            self._arm()
-        self._just_armed = False
+        if len(self._armed) < len(self._directories) or time.monotonic() >= self._whole_until_s:
+            self._arm()  # which takes a millisecond for hundreds
         poll = select.poll()
         poll.register(self._wake_out, select.POLLIN)
         if self._events >= 0:
@@ -80,9 +83,12 @@ class Watch:
         poll.poll(max(min(timeout_s, LONGEST_WAIT_S), 0.0) * 1000)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_out, 65_536)
+        changes: List[Change] = []
         with contextlib.suppress(OSError):
-            return list(self._read(os.read(self._events, 65_536)))
-        return []
+            changes = list(self._read(os.read(self._events, 65_536)))
+        if len(self._armed) < len(self._directories):
+            self._arm()  # one that went may have been replaced
+        return changes
 
     def wake(self) -> None:
         """End a wait; from any thread or signal handler."""
@@ -106,6 +112,7 @@ class Watch:
     def _arm(self) -> bool:
         """Watch the directories that now have the names; the kernel knows those that it watches already."""
         new = False
+        self._whole_until_s = time.monotonic() + WHOLE_S
         if self._events < 0:
             self._events = _LIBC.inotify_init1(_FLAGS)
         for directory in self._directories:
@@ -132,6 +139,9 @@ class Watch:
             position += _EVENT.size
             name = os.fsdecode(raw[position : position + length].rstrip(b"\0"))
             position += length
+            if mask & (_IN_IGNORED | _IN_MOVE_SELF):
+                self._disarm(self._places.get(place, ""))  # it has another name now, or none
+                continue
             if place in self._places or mask & _IN_Q_OVERFLOW:
                 closed, folder = bool(mask & _IN_CLOSE_WRITE), bool(mask & _IN_ISDIR)
                 yield Change(self._places.get(place, ""), name, closed, folder)

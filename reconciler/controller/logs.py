@@ -18,7 +18,7 @@ from reconciler.contract.values import dataclass
 from reconciler.model.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from reconciler.engine.port import EnginePort
@@ -85,14 +85,24 @@ class Followers:
         started_ns = time.time_ns()
         seen = self._seen
         while not stop.wait(LOOK_S):
-            self._threads = {name: thread for name, thread in self._threads.items() if thread.is_alive()}
-            for name, (kind, *owners) in self._source.running().items():
+            running = self._source.running()
+            if running.keys() <= self._threads.keys():
+                continue  # as nearly always, however many there are
+            for name, (kind, *owners) in running.items():
                 if name not in self._threads and len(self._threads) < MOST_FOLLOWED:
                     since_ns = seen.get(name, started_ns)
                     follow = self._container if kind == "container" else self._process
                     job = _Job(name, tuple(owners), since_ns, seen, stop)
-                    self._threads[name] = threading.Thread(target=follow, args=(job,), daemon=True, name=f"log-{name}")
-                    self._threads[name].start()
+                    thread = threading.Thread(target=self._follow, args=(follow, job), daemon=True, name=f"log-{name}")
+                    self._threads[name] = thread
+                    thread.start()
+
+    def _follow(self, follow: Callable[[_Job], None], job: _Job) -> None:
+        """Follow one instance, which is followed anew when that ends and it runs."""
+        try:
+            follow(job)
+        finally:
+            del self._threads[job.name]
 
     def _container(self, job: _Job) -> None:
         with suppress(ReconcilerError):  # it ended, or the engine went away: the next look follows it again

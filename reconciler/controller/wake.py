@@ -6,8 +6,10 @@ resync finds what was missed.
 
 from __future__ import annotations
 
+import os
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from reconciler.contract.watch import LONGEST_WAIT_S, Watch
@@ -26,12 +28,22 @@ PROBE_S = 0.8
 LOCK_LAG_S = 0.05
 """How long a lock may still be there after its file was closed. Source: Linux, `fs/file_table.c`, `__fput`."""
 
-STEP_MS = 20
-"""How often watchfiles looks whether it was told something, which it does asleep or not."""
+STEP_MS = 10
+"""How often watchfiles looks whether it was told something, while it is asked; a change counts when none follows."""
+
+ASKED_MS = 50
+"""For how long watchfiles is asked, once a second and when a hint says that something has changed.
+
+It sleeps and looks all the time it is asked: asked without end, that was a quarter per cent of a core.
+"""
+
+FOLDERS = 128
+"""Directories in which a change is hinted at; one in any other is heard within a second."""
+
+FOLLOW_S = 5.0
+"""How often new directories of nodes are looked for without being told of one: for hundreds that takes milliseconds."""
 
 RECONNECT_S = 1.0
-REARM_MS = 2_000
-"""How often a watch is checked for a directory that was replaced, which a watch does not see."""
 
 
 def start(*sources: Callable[[], None]) -> list[threading.Thread]:
@@ -49,35 +61,64 @@ def watch_files(
     *,
     matters: Callable[[str], bool],
 ) -> None:
-    """Wake on changes that matter below directories; they are watched anew when one appears, goes or is replaced."""
+    """Wake on changes that matter below directories; they are watched anew when one appears, goes or is replaced.
+
+    watchfiles gathers what happens in a thread of its own, and is asked for it when a watch of ours hints at something.
+    """
+    with closing(Watch()) as hints:
+        while not stop.is_set():
+            armed = _identities(paths())
+            existing = [path for path, _ in armed]
+            if not existing:
+                stop.wait(RECONNECT_S)
+                continue
+            try:
+                hints.follow(_folders(existing, matters))  # first: what follows it, is hinted at
+                for found in _asked(existing, stop, matters):
+                    if found:
+                        wake()
+                    if _identities(paths()) != armed:
+                        wake()
+                        break
+                    _await_hint(hints, existing, matters)
+            except (OSError, RuntimeError, UnicodeError):  # a directory went away while it was being armed; look again
+                wake()
+                stop.wait(RECONNECT_S)
+
+
+def _asked(places: list[Path], stop: threading.Event, matters: Callable[[str], bool]) -> Iterator[object]:
+    """Return what watchfiles says each time it is asked: the changes that matter, or none."""
     from watchfiles import watch  # noqa: PLC0415 - only a controller that watches pays for it
 
-    while not stop.is_set():
-        armed = _identities(paths())
-        existing = [path for path, _ in armed]
-        if not existing:
-            stop.wait(RECONNECT_S)
-            continue
-        try:
-            changes = watch(
-                *existing,
-                watch_filter=lambda _, path: matters(path),
-                debounce=50,
-                step=STEP_MS,
-                stop_event=stop,
-                rust_timeout=REARM_MS,
-                yield_on_timeout=True,
-                raise_interrupt=False,
-            )
-            for found in changes:
-                if found:
-                    wake()
-                if _identities(paths()) != armed:
-                    wake()
-                    break
-        except (OSError, RuntimeError, UnicodeError):  # a directory went away while it was being armed; look again
-            wake()
-            stop.wait(RECONNECT_S)
+    return watch(
+        *places,
+        watch_filter=lambda _, path: matters(path),
+        debounce=50,
+        step=STEP_MS,
+        stop_event=stop,
+        rust_timeout=ASKED_MS,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+    )
+
+
+def _await_hint(hints: Watch, places: list[Path], matters: Callable[[str], bool]) -> None:
+    """Wait until something may have changed, a second at most, for what no hint tells."""
+    folders = any(change.folder for change in hints.wait(LONGEST_WAIT_S))
+    if folders:
+        hints.follow(_folders(places, matters))
+
+
+def _folders(places: list[Path], matters: Callable[[str], bool]) -> list[str]:
+    """Return the directories that matter, from the top down, as many as are hinted at."""
+    found = [str(place if place.is_dir() else place.parent) for place in places]
+    for folder in found:  # grows as we go
+        if len(found) >= FOLDERS:
+            break
+        with suppress(OSError), os.scandir(folder) as entries:
+            below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            found += [path for path in below if matters(f"{path}/")]
+    return found[:FOLDERS]
 
 
 def watch_runtime(
@@ -89,12 +130,15 @@ def watch_runtime(
 ) -> None:
     """Wake on changes that tell something in small directories of our own, at once and without gathering."""
     with closing(Watch()) as watch:
-        changes: list[Change] = []
+        followed_s = float("-inf")
         while not stop.is_set():
-            # A new directory is looked for when there is one, and once in a while.
-            if (not changes or any(change.folder for change in changes)) and watch.follow(directories()):
-                wake()
+            if time.monotonic() - followed_s >= FOLLOW_S:
+                followed_s = time.monotonic()
+                if watch.follow(directories()):
+                    wake()
             changes = watch.wait(LONGEST_WAIT_S)
+            if any(change.folder or not change.name for change in changes):
+                followed_s = float("-inf")
             signs = [(read(change), change) for change in changes]
             told = max((sign for sign, _ in signs), default=Sign.NOTHING)
             if told:
