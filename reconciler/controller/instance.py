@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from reconciler.model.memory import End
     from reconciler.model.observed import Observed, ShmNode, ShmService
     from reconciler.model.status import ObjectStatus
+    from reconciler.observe.snapshot import ShmLook
 
 
 def site_of(paths: Paths) -> Site:
@@ -113,6 +114,7 @@ class Instance:
         self._manifests = manifests
         self._journal: Journal | None = None
         self._opening = threading.Lock()
+        self._observed: Observed | None = None
         self._running: dict[str, tuple[str, ...]] = {}
         self._published = published.read(paths.status)
         self._leases_seen: frozenset[str] = frozenset()
@@ -149,7 +151,7 @@ class Instance:
 
     def look(self) -> Observed:
         """Return what there is now."""
-        return observe(self._engine, self._processes, self._shm, self.site)
+        return self._observe(self._shm)
 
     def glimpse(self) -> tuple[Observed, bool]:
         """Return what there is now, and whether that is all: shared memory in motion is left out.
@@ -157,7 +159,11 @@ class Instance:
         To be sure of it costs the import of iceoryx2, and a look at each service.
         """
         found = self._shm.glimpse()
-        return observe(self._engine, self._processes, _Seen(found or ((), ())), self.site), found is not None
+        return self._observe(_Seen(found or ((), ()))), found is not None
+
+    def _observe(self, shm: ShmLook) -> Observed:
+        self._observed = observe(self._engine, self._processes, shm, self.site, before=self._observed)
+        return self._observed
 
     def world(
         self,

@@ -312,7 +312,8 @@ class Loop:
             key = f"{status.kind}/{status.name}"
             before = self._statuses.get(key)
             dated[key] = carry_times(before, status, now_s=now_s)
-            self._say_changes(before, status, now_s=now_s)
+            if dated[key] is not before:
+                self._say_changes(before, status, now_s=now_s)
         self._statuses = dated
         return tuple(dated.values())
 

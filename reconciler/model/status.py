@@ -50,10 +50,16 @@ class ObjectStatus:
 
 
 def carry_times(previous: ObjectStatus | None, current: ObjectStatus, *, now_s: float) -> ObjectStatus:
-    """Return `current` with transition times that moved only where a status changed."""
-    dated = []
-    for condition in current.conditions:
-        before = previous.condition(condition.type) if previous else None
-        same = before is not None and before.status == condition.status
-        dated.append(replace(condition, transition_s=before.transition_s if before and same else now_s))
-    return replace(current, conditions=tuple(dated))
+    """Return `current` with transition times that moved only where a status changed; `previous` itself if none did."""
+    known = {condition.type: condition for condition in previous.conditions} if previous is not None else {}
+    dated = tuple([_dated(known.get(condition.type), condition, now_s) for condition in current.conditions])
+    made = replace(current, conditions=dated)
+    return previous if previous is not None and made == previous else made
+
+
+def _dated(before: Condition | None, now: Condition, now_s: float) -> Condition:
+    if before is None or before.status != now.status:
+        return replace(now, transition_s=now_s)
+    if (before.reason, before.message, before.generation) == (now.reason, now.message, now.generation):
+        return before
+    return replace(now, transition_s=before.transition_s)

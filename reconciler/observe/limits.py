@@ -15,7 +15,7 @@ from reconciler.contract.values import replace
 from reconciler.model.manifest import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from reconciler.model.observed import Container
 
@@ -24,17 +24,24 @@ CGROUPS = Path("/sys/fs/cgroup")
 LEAST_UNLIMITED_BYTES = 1 << 60
 """From here on a memory limit means none: version 1 writes "none" as the largest number of whole pages."""
 
+HELD = frozenset({"running", "paused"})
+"""In which states a container has limits that can be read."""
+
 LAYOUTS = ("docker/{id}", "system.slice/docker-{id}.scope")
 """Where a container's group lies: with the driver cgroupfs, with the driver systemd."""
 
 
-def with_limits(containers: Iterable[Container]) -> tuple[Container, ...]:
-    """Return containers with the limits of those that run."""
+def read(ids: Iterable[str]) -> dict[str, Limits | None]:
+    """Return the limits of running containers, None where they can't be read."""
     version_2 = _is_version_2()
-    return tuple(
-        replace(found, limits=_limits(found.id, version_2=version_2)) if found.state in {"running", "paused"} else found
-        for found in containers
-    )
+    return {found: _limits(found, version_2=version_2) for found in ids}
+
+
+def with_limits(containers: Iterable[Container], known: Mapping[str, Limits | None]) -> tuple[Container, ...]:
+    """Return containers with the limits of those that run, where they are not `known` from this very look."""
+    held = [found for found in containers if found.state in HELD]
+    limits = {**known, **read(found.id for found in held if known.get(found.id) is None)}
+    return tuple(replace(found, limits=limits[found.id]) if found.state in HELD else found for found in containers)
 
 
 def limits_of(container: str) -> Limits | None:
@@ -70,9 +77,10 @@ def first_process(container: str) -> int:
 
 def _version_1(below: str) -> Limits:
     cpu = f"{CGROUPS}/cpu/{below}"
+    quota = _word(f"{cpu}/cpu.cfs_quota_us")
     return Limits(
         memory_bytes=_bytes(_word(f"{CGROUPS}/memory/{below}/memory.limit_in_bytes")),
-        nano_cpus=_nano_cpus(_word(f"{cpu}/cpu.cfs_quota_us"), _word(f"{cpu}/cpu.cfs_period_us")),
+        nano_cpus=None if quota == "-1" else _nano_cpus(quota, _word(f"{cpu}/cpu.cfs_period_us")),
         pids=_count(_word(f"{CGROUPS}/pids/{below}/pids.max")),
     )
 

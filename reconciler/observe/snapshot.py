@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from reconciler import sources
 from reconciler.contract.values import replace
 from reconciler.model.observed import Observed
+from reconciler.observe import limits
 from reconciler.observe.files import endpoints, node_files, stale_leases
-from reconciler.observe.limits import with_limits
 from reconciler.observe.memory import with_memory
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ class ShmLook(Protocol):
         """Return the nodes and services under the instance's root directory."""
 
 
-def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site) -> Observed:
-    """Look at everything once.
+def observe(
+    engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site, *, before: Observed | None = None
+) -> Observed:
+    """Look at everything once. `before` is an earlier look: of what it saw, more is asked while the engine answers.
 
     Raises:
         ReconcilerError: if any part can't be seen whole.
@@ -38,11 +40,12 @@ def observe(engine: EnginePort, processes: ProcessPort, shm: ShmLook, site: Site
         running = processes.list(site.instance)
         nodes, services = shm.look()
         snapshots, broken = sources.look(Path(site.sources_dir))
+        held = limits.read(found.id for found in before.containers if found.state in limits.HELD) if before else {}
         containers, images = listed()
     files = node_files(Path(site.nodes_dir))  # late: of all that is seen, this changes most, and most is waited for
     return Observed(
         site=site,
-        containers=with_memory(with_limits(containers)),
+        containers=with_memory(limits.with_limits(containers, held)),
         images=images,
         processes=running,
         process_ends=processes.ends(site.instance, site.nodes_dir),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.contract import exits, files
 from reconciler.contract.files import Endpoints
-from reconciler.contract.values import dataclass, replace
+from reconciler.contract.values import dataclass, field, replace
 from reconciler.model import action
 from reconciler.model.action import Step
 from reconciler.model.instance import ContainerSpec
@@ -58,6 +58,8 @@ class View:
     placement: Placement
     memory: Memory
     patience: Patience
+    readiness: dict[str, Said] = field(default_factory=dict)
+    """Of the sessions that were asked for so far: their endpoints and their status say the same."""
 
     def failure(self, key: str) -> Problem | None:
         """Return reason and message of an object's last failure, or None."""
@@ -119,13 +121,18 @@ def _pipeline_of(view: View, session: str) -> Pipeline | None:
 def _session_status(view: View, name: str) -> ObjectStatus:
     asked = next(session for session in view.desired.sessions if session.name == name)
     pipeline = _pipeline_of(view, name)
-    generation = pipeline.generation if pipeline else ""
-    ready = _condition("Ready", _session_ready(view, name), generation)
+    ready = _condition("Ready", _session_ready(view, name), pipeline.generation if pipeline else "")
     return ObjectStatus("Session", name, (ready,), pipeline=asked.pipeline)
 
 
 def _session_ready(view: View, session: str) -> Said:
     """Return status, reason and message: ready when every node of the pipeline says so for this session."""
+    if session not in view.readiness:
+        view.readiness[session] = _readiness(view, session)
+    return view.readiness[session]
+
+
+def _readiness(view: View, session: str) -> Said:
     pipeline = _pipeline_of(view, session)
     if pipeline is None:
         return _no_pipeline(view, session)
@@ -272,8 +279,8 @@ def _image_problem(view: View, pipeline: Pipeline, node: Node) -> Problem | None
     instance = view.wanted.instances.get(name)
     if instance is None or instance.image is None or image.is_built(instance.image, view.facts):
         return None
-    building = ("Building", f"image {instance.image.tag} is being built")
-    return view.failure(f"image/{instance.image.tag}") or building
+    tag = instance.image.tag
+    return view.failure(f"image/{tag}") or ("Building", f"image {tag} is being built")
 
 
 def _node_status(view: View, pipeline: Pipeline, node: Node) -> ObjectStatus:
@@ -298,7 +305,7 @@ def _node_status(view: View, pipeline: Pipeline, node: Node) -> ObjectStatus:
 
 def _node_conditions(view: View, pipeline: Pipeline, node: Node, name: str) -> Iterator[Condition]:
     generation = pipeline.generation
-    if pipeline not in view.wanted.active:
+    if pipeline.name not in view.wanted.active:
         idle: Problem = ("Idle", "no session is open")
         why = ("Suspended", "the pipeline is suspended") if pipeline.suspend else idle
         yield _condition("Running", ("False", *why), generation)
@@ -341,7 +348,7 @@ def _pipeline_ready(view: View, pipeline: Pipeline, parts: list[ObjectStatus]) -
     """Ready for the sessions that last; one that a program has just opened says for itself when it is."""
     if pipeline.suspend:
         return ("False", "Suspended", "spec.suspend is true")
-    if pipeline not in view.wanted.active:
+    if pipeline.name not in view.wanted.active:
         return ("True", "Idle", "starts with the first session")
     brief = {session.name for session in view.desired.sessions if session.kind == "lease"}
     lasting = [part for part in parts if part.kind == "Session" and part.name not in brief]
@@ -390,5 +397,4 @@ def _all(parts: list[ObjectStatus], kind: str, condition: str) -> Said:
 
 
 def _condition(kind: str, said: Said, generation: str) -> Condition:
-    status, reason, message = said
-    return Condition(kind, status, reason, message, generation)
+    return Condition(kind, *said, generation)

@@ -51,7 +51,7 @@ def coming(
     brief = {session.name for session, _ in wanted.sessions if session.kind == "lease"}
     lasting = [status for status in statuses if status.kind == "Node" or status.name not in brief]
     found = set()
-    for pipeline in wanted.active:
+    for pipeline in wanted.active.values():
         broken = [c for status in lasting if status.pipeline == pipeline.name for c in _broken(status)]
         names = {wanted.placed.get((pipeline.name, node.id), "") for node in pipeline.nodes}
         instances = [wanted.instances[name] for name in names if name in wanted.instances]

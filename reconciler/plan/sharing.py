@@ -52,7 +52,7 @@ class Wanted:
     sandboxes: dict[str, ContainerSpec] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Instances for which the host has no room, with what to tell."""
-    active: list[Pipeline] = field(default_factory=list)
+    active: dict[str, Pipeline] = field(default_factory=dict)
     sessions: list[tuple[Session, Pipeline]] = field(default_factory=list)
     linger_until_s: float | None = None
     """When the first lingering pipeline is to go, for the requeue."""
@@ -69,7 +69,7 @@ def derive(desired: Desired, facts: Facts, memory: Memory, *, now_s: float) -> W
     used = {pipeline.name for _, pipeline in wanted.sessions}
     for pipeline in sorted(desired.pipelines, key=lambda pipeline: pipeline.name):
         if not pipeline.suspend and (pipeline.name in used or _lingers(pipeline, wanted, memory, now_s=now_s)):
-            wanted.active.append(pipeline)
+            wanted.active[pipeline.name] = pipeline
             for node in pipeline.nodes:
                 _want(wanted, pipeline, node, facts)
     return wanted

@@ -81,7 +81,7 @@ def test_what_is_not_whole_is_unknown(groups: Path, files: Files) -> None:
 def test_only_what_runs_is_read(groups: Path) -> None:
     put(groups, LAYOUTS[0], LIMITED_2)
     running, ended = Container(ID, "a", "running", "i"), Container(ID, "b", "exited", "i")
-    assert [found.limits for found in limits.with_limits((running, ended))] == [LIMITED, None]
+    assert [found.limits for found in limits.with_limits((running, ended), {})] == [LIMITED, None]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from reconciler.model.errors import ProcessError
 from reconciler.model.instance import ProcessSpec
 from reconciler.process import HostProcesses, host, recorder, table
 from reconciler.process.recorder import RECORD
+from tests.support.place import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,34 @@ def test_instance_whose_name_begins_alike_is_another(yard: Yard) -> None:
 def test_list_is_by_name(yard: Yard) -> None:
     names = [yard.start(hashed=hashed).name for hashed in ("cccccccccccc", "aaaaaaaaaaaa", "bbbbbbbbbbbb")]
     assert [found.name for found in yard.door.list(yard.instance)] == sorted(names)
+
+
+def test_the_whole_table_is_read_again_when_something_was_started_or_ended(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine runs hundreds of programs, and reading about all of them is a tenth of a pass."""
+    found = yard.start()
+    assert yard.door.list(yard.instance) == (found,)
+    with monkeypatch.context() as no_table:
+        no_table.setattr(table, "living", lambda *_: pytest.fail("read again"))
+        assert yard.door.list(yard.instance) == (found,)
+    second = yard.start(hashed="fedcba987654")
+    assert {each.pid for each in yard.door.list(yard.instance)} == {found.pid, second.pid}
+    yard.door.stop(second.pid, second.started, timeout_s=30)
+    assert yard.door.list(yard.instance) == (found,)
+    os.kill(found.pid, signal.SIGKILL)
+    eventually(lambda: yard.door.list(yard.instance) == (), within_s=10)
+
+
+def test_a_list_of_long_ago_counts_no_more(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else should start a process of an instance; who does is seen all the same."""
+    monkeypatch.setattr(host, "WHOLE_S", 0.0)
+    assert yard.door.list(yard.instance) == ()
+    beside = HostProcesses()
+    beside.start(yard.spec(STAY))
+    eventually(lambda: len(yard.door.list(yard.instance)) == 1, within_s=10)
+    (found,) = yard.door.list(yard.instance)
+    beside.stop(found.pid, found.started, timeout_s=30)
 
 
 def test_start_twice_runs_once(yard: Yard) -> None:
