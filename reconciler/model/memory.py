@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.contract.values import dataclass, field, replace
-from reconciler.model.action import PullImage, RestartContainer, StartContainer, StartProcess, Step
+from reconciler.model.action import (
+    PullImage,
+    RestartContainer,
+    StartContainer,
+    StartProcess,
+    Step,
+    StopContainer,
+    StopProcess,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -83,11 +91,28 @@ class Memory:
     """When an image of ours was last used, or first seen, by its key."""
     ends: Mapping[str, End] = field(default_factory=dict)
     """How an instance ended last, by its name."""
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    """Instances that we have told to end, by name, with the id of the container or the PID: they ended well."""
 
 
 def begin(memory: Memory, step: Step) -> Memory:
-    """Note that an action is under way."""
-    return replace(memory, in_flight=memory.in_flight | {step.object})
+    """Note that an action is under way.
+
+    What is told to end has ended by our will from now on. It is no crash, and forgives those before; but not where it
+    is to end since it gives no sign of life.
+    """
+    memory = replace(memory, in_flight=memory.in_flight | {step.object})
+    match step.action:
+        case StopContainer(name=name, id=run):
+            pass
+        case StopProcess(name=name, pid=pid):
+            run = str(pid)
+        case _:
+            return memory
+    starts = dict(memory.starts)
+    if step.object in starts and name not in memory.silent_since_s:
+        starts[step.object] = replace(starts[step.object], count=0)
+    return replace(memory, starts=starts, stopped={**memory.stopped, name: run})
 
 
 def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> Memory:
@@ -102,13 +127,19 @@ def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> M
     else:
         failures.pop(step.object, None)
     silent = dict(memory.silent_since_s)
+    stopped = dict(memory.stopped)
+    if outcome.reason and isinstance(step.action, StopContainer | StopProcess):
+        stopped.pop(step.action.name, None)
     if not outcome.reason and isinstance(step.action, StartContainer | StartProcess | RestartContainer):
-        silent.pop(step.object.split("/", 1)[1], None)
+        name = step.object.split("/", 1)[1]
+        silent.pop(name, None)
+        stopped.pop(name, None)
         last = starts.get(step.object)
         lately = last is not None and now_s - last.at_s < HEALTHY_AFTER_S
         starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s, last.total + 1 if last else 1)
     in_flight = memory.in_flight - {step.object}
-    memory = replace(memory, failures=failures, starts=starts, in_flight=in_flight, silent_since_s=silent)
+    memory = replace(memory, failures=failures, starts=starts, in_flight=in_flight)
+    memory = replace(memory, silent_since_s=silent, stopped=stopped)
     return memory if outcome.reason else note_pull(memory, step, now_s=now_s)
 
 
@@ -163,12 +194,14 @@ def see_images(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
 def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
     """Drop what is old and concerns nothing that is there any more, so that the memory stays as small as the world."""
     there = {f"container/{c.name}" for c in observed.containers} | {f"process/{p.name}" for p in observed.processes}
+    runs = {c.id for c in observed.containers} | {files.name for files in observed.node_files}
     oldest_s = now_s - HEALTHY_AFTER_S
     return replace(
         memory,
         pulled_s={key: at_s for key, at_s in memory.pulled_s.items() if now_s - at_s < KEEP_PULLS_S},
         failures={key: failure for key, failure in memory.failures.items() if failure.at_s > oldest_s},
         starts={key: last for key, last in memory.starts.items() if last.at_s > oldest_s or key in there},
+        stopped={name: run for name, run in memory.stopped.items() if run in runs or name in runs},
     )
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from reconciler.contract.values import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.model.observed import Container, Image, NodeFiles, Observed, Process, ProcessEnd, Site
 
 
@@ -26,6 +28,8 @@ class Facts:
     servers: dict[str, frozenset[str]]
     """Session name to the names of the existing instances that are assigned to it, or are to leave it."""
     sandboxes: dict[str, Container]
+    stopped: frozenset[str]
+    """Names of the containers that ended because we told them to."""
 
     def exists(self, name: str) -> bool:
         """Whether an instance has a container or a process."""
@@ -37,12 +41,16 @@ class Facts:
         return name in self.processes or (container is not None and container.state == "running")
 
     def exit_code(self, name: str) -> int | None:
-        """Return how an instance that has ended did so, as the engine counts; None where it runs or nobody knows."""
+        """Return how an instance that has ended by itself did so, as the engine counts; else None."""
+        if name in self.stopped:
+            return None
         container, end = self.containers.get(name), self.process_ends.get(name)
         return container.exit_code if container is not None else end.exit_code if end is not None else None
 
     def has_ended(self, name: str) -> bool:
-        """Whether an instance is known to have run and ended."""
+        """Whether an instance is known to have run, and to have ended without being told to by us."""
+        if name in self.stopped:
+            return False
         container = self.containers.get(name)
         return name in self.process_ends or (container is not None and container.state == "exited")
 
@@ -56,8 +64,9 @@ class Facts:
         return self.runs(name) and files is not None and files.alive and loaded
 
 
-def index(observed: Observed) -> Facts:
-    """Index a look."""
+def index(observed: Observed, stopped: Mapping[str, str] | None = None) -> Facts:
+    """Index a look. `stopped` are the instances we have told to end, as the memory has them."""
+    stopped = stopped or {}
     containers = {container.name: container for container in observed.containers if container.kind == "node"}
     processes = {process.name: process for process in observed.processes}
     servers: dict[str, set[str]] = {}
@@ -71,11 +80,16 @@ def index(observed: Observed) -> Facts:
         site=observed.site,
         containers=containers,
         processes=processes,
-        process_ends={end.name: end for end in observed.process_ends if end.name not in processes},
+        process_ends={
+            end.name: end
+            for end in observed.process_ends
+            if end.name not in processes and stopped.get(end.name) != str(end.pid)
+        },
         files={files.name: files for files in observed.node_files},
         images_by_tag={tag: image for image in observed.images for tag in image.tags},
         images_by_id={image.id: image for image in observed.images},
         images_by_env={image.env_hash: image for image in observed.images if image.env_hash},
         sandboxes={c.name: c for c in observed.containers if c.kind == "sandbox"},
         servers={session: frozenset(names) for session, names in servers.items()},
+        stopped=frozenset(c.name for c in containers.values() if c.state == "exited" and stopped.get(c.name) == c.id),
     )

@@ -59,7 +59,7 @@ class Plan:
 def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, now_s: float = 0.0) -> Plan:
     """Return at most one enabled step for each object, each with its cause."""
     memory = memory or Memory()
-    facts = index(observed)
+    facts = index(observed, memory.stopped)
     wanted = derive(desired, facts, memory, now_s=now_s)
     wanted.refused = room.refused(wanted, facts)
     placement = place(wanted, facts)
@@ -114,7 +114,7 @@ def plan_sessions(desired: Desired, observed: Observed, memory: Memory, *, now_s
 
     None where the plan has more than that, or may have; what it takes away and how all is are left to it.
     """
-    facts = index(observed)
+    facts = index(observed, memory.stopped)
     wanted = derive(desired, facts, memory, now_s=now_s)
     wanted.refused = room.refused(wanted, facts)
     placement = place(wanted, facts)

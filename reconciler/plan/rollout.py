@@ -94,11 +94,12 @@ def is_supplied(instance: NodeInstance, facts: Facts, *, made: bool = False) -> 
 def _revive(container: Container, instance: NodeInstance, facts: Facts) -> Iterator[Step]:
     """Yield the step that lets a container run again. A start fails while what is mounted is missing, so it waits."""
     supplied = is_supplied(instance, facts, made=True)
+    cause = drift.WANTED_AGAIN if container.name in facts.stopped else drift.ended(container.exit_code)
     match container.state:
         case "created" if supplied:
             yield Step(action.StartContainer(container.name, container.id), drift.NEVER_STARTED)
         case "exited" if supplied and not is_finished(instance, facts):
-            yield Step(action.StartContainer(container.name, container.id), drift.ended(container.exit_code))
+            yield Step(action.StartContainer(container.name, container.id), cause)
         case "paused":
             yield Step(action.UnpauseContainer(container.name, container.id), drift.PAUSED)
         case _:  # it has to wait, or the engine is at work on it: the next look tells
