@@ -64,7 +64,8 @@ def remove_unheld(path: Path) -> None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
+        if is_at(file, path):  # what has the name by now may be locked by another program
+            path.unlink(missing_ok=True)
     except BlockingIOError:
         return
     finally:
