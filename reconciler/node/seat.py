@@ -3,9 +3,9 @@
 An old version keeps the seat until nothing of it reads, acknowledges or emits any more; the new one waits for it,
 ready to go on. The kernel frees the seat of whoever is killed.
 
-The first who waits is the *heir*, by the lock of a second file. What the old one has in its queue must not be only
-with its sender when it leaves, who may be killed. So the old one *offers* the seat and serves on; the heir opens its
-reading ends and says since when it has them; what was sent before that the old one still does.
+The first of those who wait is the *heir*, by the lock of a second file. What the old one has in its queue must not be
+only with its sender when it leaves, who may be killed. So the old one *offers* the seat and serves on; the heir opens
+its reading ends and says since when it has them; what was sent before that the old one still does.
 
 Rule: who has the seat removes the file before it lets go; who takes it checks that the file still has its name.
 """

@@ -45,6 +45,9 @@ RETRY_MAX_S = 60.0
 TURN_S = 0.02
 """How often one who waits asks whether the seat is free, or whether its readers have caught up."""
 
+LINE_S = 0.5
+"""Time for somebody to become the heir, where the one before may have been told to leave at the same moment."""
+
 GIVE_UP_S = 1.0
 """Time for telling the readers of a node that hangs, who may have no room."""
 
@@ -70,6 +73,7 @@ class Worker:
         self._log = logging.getLogger(f"{served.pipeline}/{served.node}/{served.session}")
         self._leaving = threading.Event()
         self._heir_comes = False
+        self._looked = 0.0
         self._stopping = threading.Event()
         self._ended = False
         self._given_up_by = float("inf")
@@ -220,12 +224,13 @@ class Worker:
         inputs: List[Subscriber] = []
         try:
             while not seat.take():
-                if seat.await_it():
-                    if self._state != WAITING:
-                        self._report(WAITING, "another instance still serves this session")
-                    if not inputs and seat.is_offered():
-                        inputs = open_inputs(self._domain, self.served, waits=True)
-                        seat.is_here()
+                if self._state != WAITING:
+                    self._report(WAITING, "another instance still serves this session")
+                for end in inputs:
+                    end.stand_by()
+                if seat.await_it() and not inputs and seat.is_offered():
+                    inputs = open_inputs(self._domain, self.served, waits=True)
+                    seat.is_here()
                 if self._leaving.wait(TURN_S):
                     close_inputs(inputs)
                     return None
@@ -239,9 +244,8 @@ class Worker:
         while not self._leaving.is_set():
             self._turn(flow, graph, IDLE_LOOK_S, self._leaving)
 
-    @staticmethod
-    def _turn(flow: Flow, graph: Graph, seconds: float, until: threading.Event) -> None:
-        """Serve for about so long, or until it is time for something else, and look after the other ends then."""
+    def _turn(self, flow: Flow, graph: Graph, seconds: float, until: threading.Event) -> None:
+        """Serve for about so long, or until it is time for something else; look after the other ends once a second."""
         begun = time.monotonic()
         while not until.is_set() and time.monotonic() - begun < seconds:
             arrival = graph.inbox.spin()
@@ -249,28 +253,35 @@ class Worker:
                 flow.take(arrival)
             else:
                 graph.inbox.wait(seconds)
-        graph.look()
+        if time.monotonic() - self._looked >= IDLE_LOOK_S:
+            self._looked = time.monotonic()
+            graph.look()
 
     def _pass_on(self, flow: Flow, graph: Graph, seat: Seat) -> None:
-        """Serve until another one has its reading ends open, and what was sent before that.
-
-        What came later is not acknowledged here, so who sends stops a buffer ahead, and this ends.
-        """
+        """Serve until another one has its reading ends open, and what was sent before that."""
         seat.offer()
-        since = seat.heir()
+        since, seen = seat.heir(), time.monotonic()
         while not since and not self._stopping.is_set():
-            if since is None and not self._heir_comes:
+            if since is not None or self._heir_comes:
+                seen = time.monotonic()
+            elif time.monotonic() - seen > LINE_S:
                 return
             self._turn(flow, graph, TURN_S, self._stopping)
             since = seat.heir()
-        while not self._stopping.is_set():
-            arrival = graph.inbox.take()
-            if arrival is None:
-                return
-            if arrival.header.monotonic_ns < (since or 0):
-                flow.take(arrival)
-            else:
-                arrival.source.pass_over()
+        self._finish(flow, graph, since or 0)
+
+    def _finish(self, flow: Flow, graph: Graph, until: int) -> None:
+        """Serve what was sent until then. What came later is not acknowledged here, and comes to another one, too."""
+        ends = list(graph.inbox.subscribers)
+        while ends and not self._stopping.is_set():
+            for end in tuple(ends):
+                arrival = end.take()
+                if arrival is not None and arrival.header.monotonic_ns < until:
+                    flow.take(arrival)
+                    continue
+                ends.remove(end)
+                if arrival is not None:
+                    end.pass_over()
 
     def _see_off(self, graph: Graph) -> None:
         """Wait until the readers have acknowledged all that was sent: a new one could not get it from anybody else."""

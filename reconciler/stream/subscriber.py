@@ -28,6 +28,7 @@ VIEW_LIMIT = channels.MAX_BORROWED - 2
 
 
 _NEW = tuple.__new__
+_NEWEST = (1 << 64) - 1
 
 
 def _by_incarnation(early: Tuple[wire.Header, Frame]) -> int:
@@ -66,23 +67,19 @@ class Subscriber:
         self._tally = memory.Tally()
         self._barrier = position.Barrier()
         self._windows = memory.Windows()
-        self._publisher = 0
-        self._tag = 0
-        self._next = 0
+        self._publisher = self._tag = self._next = 0
         self._early: List[Tuple[wire.Header, Frame]] = []
-        """What newer senders sent: iceoryx2 may give it before what an older one, who is gone, had sent."""
+        """What was set aside: iceoryx2 may give what newer senders sent before an older one's, who is gone."""
         self._former: Dict[int, int] = {}
         """Which frame of each older sender is due; what it had sent again may lie in the queue twice."""
         self._causes: Dict[int, Tuple[int, int, int]] = {}
         self._domain = domain
         self._born = time.monotonic_ns()
         self._begun = 0
+        self._eldest = self._born if self._reliable else _NEWEST
+        """Of senders before this incarnation nothing can come any more; those that send to this end now began later."""
         services = domain.open(channel)
         factory = services.frames.subscriber_builder().buffer_size(channels.depth(channel) if self._reliable else 1)
-        self.position: Optional[position.Position] = None
-        if reader in channel.readers:
-            self.position = position.Position(position.path(domain.positions, channel.name, reader))
-        self._is_kept = self.position is not None and channels.keeps(channel)
         try:
             self.listener = services.event.listener_builder().create()
             self._notifier = services.event.notifier_builder().create()
@@ -90,6 +87,10 @@ class Subscriber:
         except (iox.SubscriberCreateError, iox.ListenerCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a reader on {channel.name}: {error}"
             raise TransportError(msg) from error
+        self.position: Optional[position.Position] = None
+        if reader in channel.readers:
+            self.position = position.Position(position.path(domain.positions, channel.name, reader))
+        self._is_kept = self.position is not None and channels.keeps(channel)
         if not waits:
             self._take_up()
         forks.guard(self)
@@ -108,21 +109,44 @@ class Subscriber:
             FormatError: if the sender speaks another format.
         """
         while True:
-            try:
-                sample = self._subscriber.receive()
-            except (iox.ReceiveError, iox.ConnectionFailure) as error:
-                msg = f"iceoryx2 can't receive on {self.channel.name}: {error}"
-                raise TransportError(msg) from error
+            if self._early and self._early[0][0].incarnation <= self._eldest:
+                header, frame = self._early.pop(0)
+                if self._is_new(header):
+                    self.received += 1
+                    return Arrival(frame, header, self, self.end)
+                continue
+            sample = self._receive()
             if sample is None:
-                return self._take_early() if self._early else None
+                if not self._early:
+                    return None
+                self._eldest = self._early[0][0].incarnation
+                continue
             window = self._windows.at(sample)
             header = wire.decode(window.header)
-            if (header.incarnation > self._publisher or self._early) and self._is_early(header):
-                self._early.append((header, self._frame(header, sample, window.payload)))
-                self._early.sort(key=_by_incarnation)
+            if header.incarnation > self._eldest:
+                self._set_aside(header, sample, window)
             elif self._is_new(header):
                 self.received += 1
                 return _NEW(Arrival, (self._frame(header, sample, window.payload), header, self, self.end))
+
+    def stand_by(self) -> None:
+        """Be ready for `begin`, while this end waits; to be called again and again.
+
+        iceoryx2 maps a sender's memory when the first frame of it is received. If the sender is killed before that and
+        another one begins, its memory is gone, and so is all of it in the queue. So one frame is received early.
+        """
+        if not self._is_kept or self.position is None:
+            return
+        self.renew()
+        while self._early and self._is_acknowledged(self._early[0][0]):
+            self._early.pop(0)
+        if self._early:
+            self._subscriber.has_samples()  # which connects senders that came
+            return
+        sample = self._receive()
+        if sample is not None:
+            window = self._windows.at(sample)
+            self._set_aside(wire.decode(window.header), sample, window)
 
     def pass_over(self) -> None:
         """Forget the frame that was taken last: it is another end's."""
@@ -167,18 +191,23 @@ class Subscriber:
         del self._subscriber, self.listener, self._notifier
         self._domain.left(self.channel)
 
-    def _is_early(self, header: wire.Header) -> bool:
-        """Tell whether a frame is to wait until all of older senders have come."""
-        return header.incarnation >= (self._early[0][0].incarnation if self._early else self._publisher)
+    def _receive(self) -> Optional[iox.Sample]:
+        try:
+            return self._subscriber.receive()
+        except (iox.ReceiveError, iox.ConnectionFailure) as error:
+            msg = f"iceoryx2 can't receive on {self.channel.name}: {error}"
+            raise TransportError(msg) from error
 
-    def _take_early(self) -> Optional[Arrival]:
-        """Return the next frame of those that came early, now that nothing older can come."""
-        while self._early:
-            header, frame = self._early.pop(0)
-            if self._is_new(header):
-                self.received += 1
-                return Arrival(frame, header, self, self.end)
-        return None
+    def _set_aside(self, header: wire.Header, sample: iox.Sample, window: memory.Window) -> None:
+        """Keep a frame until all of older senders have come."""
+        early = self._early
+        early.append((header, self._frame(header, sample, window.payload)))
+        if len(early) > 1 and early[-2][0].incarnation > header.incarnation:
+            early.sort(key=_by_incarnation)
+
+    def _is_acknowledged(self, header: wire.Header) -> bool:
+        done = 0 if self.position is None else self.position.acknowledged(position.tag(header.incarnation))
+        return header.position < done
 
     def _is_new(self, header: wire.Header) -> bool:
         """Tell whether a frame is due, and count what is missing before it."""
@@ -241,7 +270,7 @@ class Subscriber:
         if self._reader and self._reliable and self.position is not None:
             self._next = self.position.acknowledged(self._tag)
         else:  # what was sent before this reader came is not missing
-            self._next = 0 if header.incarnation > self._born else header.position
+            self._next = 0 if header.incarnation > max(self._born, self._begun) else header.position
 
     def _frame(self, header: wire.Header, sample: iox.Sample, window: memoryview) -> Frame:
         payload_bytes, metadata_bytes = header.payload_bytes, header.metadata_bytes

@@ -119,6 +119,11 @@ def is_ready(status: Status, *, generation: str) -> bool:
     return status.generation == generation and [each.state for each in status.sessions] == ["ready"]
 
 
+def is_waiting(status: Status) -> bool:
+    """Whether an instance has got ready for its session, but for its seat."""
+    return [each.state for each in status.sessions] == ["waiting"]
+
+
 def assert_whole(texts: list[str]) -> None:
     """Each frame gave two, in order; the marks tell which version gave the first of them."""
     assert len(texts) > 10
@@ -217,6 +222,26 @@ def test_the_old_one_serves_until_the_new_one_reads(standing: Chain) -> None:
         standing.instance.await_ready("two-1", "voice")
         session.send(Text("c"))
         assert texts_of(session, 2) == ["c1", "c."]
+
+
+def test_a_third_version_gets_ready_while_the_second_one_waits(standing: Chain) -> None:
+    """Nobody is told to leave before the last of them says so."""
+    served = standing.served("two")
+    with connect(standing.instance) as session:
+        session.send(Text("a"))
+        assert texts_of(session, 2) == ["a0", "a."]
+        for version in (1, 2):
+            standing.versions["two"] = version
+            standing._start("two")
+            standing.instance.await_status(f"two-{version}", is_waiting)
+        sent = fill(session)
+        told = [standing.instance.assign(f"two-{version}", leaving=(served,)) for version in (0, 1)]
+        assert [text[:-1] for text in texts_of(session, 2 * len(sent))[::2]] == sent
+        for version in (0, 1):
+            standing.instance.await_left(f"two-{version}", told[version])
+        standing.instance.await_ready("two-2", "voice")
+        session.send(Text("b"))
+        assert texts_of(session, 2) == ["b2", "b."]
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.03, 0.06, 0.1, 0.15, 0.2])
