@@ -51,7 +51,7 @@ def test_streams_do_not_feel_that_nodes_are_replaced_and_killed_and_the_controll
         lambda: edited.kill(2),
         all_at_once,
     ]
-    assert undisturbed_whatever_happens(edited.plant, things, sessions=2) > 200  # they flow; how fast is no test's business
+    assert undisturbed_whatever_happens(edited.plant, things, sessions=2) > 200  # they flow, however fast
 
 
 def test_a_node_that_hangs_is_told_within_two_seconds_and_started_again(edited: Edited) -> None:
