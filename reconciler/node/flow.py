@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Type
+from typing import TYPE_CHECKING, Any, Callable, Optional, Set, Type
 
 from reconciler.contract import header as wire
 from reconciler.contract.files import ERRING, FAIL, READY, SKIP
@@ -56,7 +56,8 @@ class Flow:
         self._epoch = 0
         self._failed_epoch = 0
         self._emitted = 0
-        self._over: Dict[int, Arrival] = {}
+        self._over: Set[int] = set()
+        """By which of the inputs the stream has ended."""
         self.progress = Progress()
 
     def begin(self) -> None:
@@ -97,9 +98,12 @@ class Flow:
         if header.epoch < self._epoch or header.epoch == self._failed_epoch:
             arrival.source.done(header)
         elif header.kind == wire.END:
-            self._over[arrival.end] = arrival
+            self._over.add(arrival.end)
             if len(self._over) == len(self._served.inputs):
                 self._finish(arrival)
+            else:
+                arrival.source.note_end(self._epoch)  # it does not come again
+                arrival.source.done(header)
         elif header.kind == wire.ERROR:
             self._need_graph().emit_everywhere(arrival.frame, epoch=self._epoch, cause=cause_of(arrival, 0))
             arrival.source.done(header)
@@ -128,9 +132,10 @@ class Flow:
             self.end()
         if self._calls is None:
             self.begin()
-        self._settle()
         self._epoch = epoch
-        self._need_graph().restart()
+        graph = self._need_graph()
+        graph.restart()
+        self._over = {end.end for end in graph.inbox.subscribers if end.has_ended(epoch)}
         self._report_good()
 
     def _finish(self, arrival: Arrival) -> None:
@@ -139,15 +144,10 @@ class Flow:
         if self._epoch != self._failed_epoch:
             self._emit_end(arrival)
             self.end()
-        self._settle()
+        self._over.clear()
+        arrival.source.done(arrival.header)
         if self._served.session == self._served.pipeline and self._calls is None:
             self.begin()  # a standing session: another program may come
-
-    def _settle(self) -> None:
-        """Acknowledge the ends that were kept until all had come."""
-        for ended in self._over.values():
-            ended.source.done(ended.header)
-        self._over.clear()
 
     def _process(self, arrival: Arrival) -> None:
         """Hand a frame to the node and send what it gives back; on an exception do as `onError` says."""

@@ -105,8 +105,8 @@ class Domain:
         except iox.ServiceDetailsError:
             return
         if not there:
-            for reader in channel.readers:
-                position.path(self.positions, channel.name, reader).unlink(missing_ok=True)
+            for kept in self.positions.glob(position.path(self.positions, channel.name, "*").name):
+                kept.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the node. Ends that are still open keep what they need."""

@@ -7,7 +7,8 @@
     24      8     wake at: the sender sleeps until this many frames are acknowledged; 0: it does not sleep
     32      8     awake: 1 while the reader looks for itself before it sleeps; 0: it sleeps, or does not say
     40      8     asks: a number that is another one each time the reader wants to have what is kept for it sent again
-    48      16    reserved
+    48      8     ended: the epoch whose end the reader has had, while its node had others still to come; 0: none
+    56      8     reserved
 
 Every field is one aligned 8-byte word with one writer (wake at: the sender sets, the reader clears), so no lock is
 needed. The file outlives its reader, which is how a restarted reader knows what it had finished; that a reader lives
@@ -37,7 +38,7 @@ COUNT_BITS = 40
 COUNT_MASK = (1 << COUNT_BITS) - 1
 TAG_MASK = (1 << (64 - COUNT_BITS)) - 1
 
-_ACKNOWLEDGED, _ATTACHED, _WAKE_AT, _AWAKE, _ASKS = range(1, 6)
+_ACKNOWLEDGED, _ATTACHED, _WAKE_AT, _AWAKE, _ASKS, _ENDED = range(1, 7)
 """Places of the 8-byte words."""
 
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
@@ -174,6 +175,15 @@ class Position:
         """Ask the sender to send again what this reader has not acknowledged, and wake it where it waits."""
         self._words[_ASKS] = time.monotonic_ns()
         self.wake()
+
+    @property
+    def ended(self) -> int:
+        """Which epoch has ended here and not yet by all inputs of the reader's node; 0: none."""
+        return self._words[_ENDED]
+
+    @ended.setter
+    def ended(self, epoch: int) -> None:
+        self._words[_ENDED] = epoch
 
     def hold(self) -> bool:
         """Lock the position for as long as its reader lives; False when another reader has it."""

@@ -20,6 +20,8 @@ from reconciler.stream import codec, forks, memory, position
 from reconciler.stream.errors import TransportError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconciler.contract.files import Channel
     from reconciler.stream.frame import Frame
 
@@ -89,7 +91,7 @@ class Subscriber:
             raise TransportError(msg) from error
         self.position: Optional[position.Position] = None
         if reader in channel.readers:
-            self.position = position.Position(position.path(domain.positions, channel.name, reader))
+            self.position = position.Position(self._where())
         self._is_kept = self.position is not None and channels.keeps(channel)
         if not waits:
             self._take_up()
@@ -157,6 +159,24 @@ class Subscriber:
         if self.position is not None and header.incarnation == self._publisher:
             self.position.acknowledge(self._tag, header.position + 1)
 
+    def note_end(self, epoch: int) -> None:
+        """Remember, for whoever reads here next, that a stream has ended by this connection and not yet by others."""
+        where = self.position or position.Position(self._where())
+        where.ended = epoch
+        if where is not self.position:
+            where.close()
+
+    def has_ended(self, epoch: int) -> bool:
+        """Tell whether that was remembered of a stream."""
+        if self.position is not None:
+            return self.position.ended == epoch
+        if not self._where().exists():
+            return False
+        where = position.Position(self._where())
+        ended = where.ended
+        where.close()
+        return ended == epoch
+
     def sleeps(self) -> bool:
         """Say that the reader will sleep; False where a frame came before that was said."""
         if self.position is not None:
@@ -190,6 +210,9 @@ class Subscriber:
         self._early.clear()
         del self._subscriber, self.listener, self._notifier
         self._domain.left(self.channel)
+
+    def _where(self) -> Path:
+        return position.path(self._domain.positions, self.channel.name, self._reader)
 
     def _receive(self) -> Optional[iox.Sample]:
         try:
