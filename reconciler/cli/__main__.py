@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from reconciler.cli import codes
-from reconciler.cli.parser import parser
+from reconciler.cli.parser import parse
 from reconciler.model.errors import EngineUnavailableError, InstanceLockedError, ReconcilerError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def program() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `reconcile` with arguments and return its exit code."""
-    options = parser().parse_args(arguments)
+    options = parse(arguments)
     try:
         return _command(options.module)(options)
     except EngineUnavailableError as error:

@@ -5,12 +5,39 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from reconciler.cli import image_cache
 from reconciler.contract import VERSION, env
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 KINDS = ("pipelines", "nodes", "sessions", "images", "services", "events")
+
+
+class _TooLittleError(Exception):
+    """There is more on the command line than options without a command."""
+
+
+class _Bare(argparse.ArgumentParser):
+    """Knows no command, and says nothing."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave it to the whole parser to say what is wrong."""
+        raise _TooLittleError(message)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return what is asked for. To describe fifteen commands takes longer than to find that none is meant."""
+    try:
+        # Without a width it would import what asks the terminal for it, and with that two packers of files.
+        bare = _Bare("reconcile", add_help=False, formatter_class=partial(argparse.HelpFormatter, width=80))
+        return _converging(bare).parse_args(arguments)
+    except _TooLittleError:
+        return parser().parse_args(arguments)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,13 +47,7 @@ def parser() -> argparse.ArgumentParser:
         description="Converge streaming pipelines on plain Docker to what manifests say.",
         epilog="Without a command: watch the manifests and converge until SIGTERM or SIGINT.",
     )
-    top.add_argument("--version", action="version", version=f"reconcile {VERSION}")
-    top.add_argument("--once", action="store_true", help="converge, wait until all is ready, leave")
-    top.add_argument("--timeout", type=_positive, default=600.0, metavar="S", help="with --once: seconds at most (600)")
-    top.add_argument("--allow-empty", action="store_true", help="an empty directory means that nothing is wanted")
-    image_cache.add_options(top)
-    _common(top)
-    top.set_defaults(module="run")
+    _converging(top)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     _look_commands(commands)
     _stream_commands(commands)
@@ -39,6 +60,18 @@ def parser() -> argparse.ArgumentParser:
     down = _command(commands, "down", "remove all that this instance owns")
     down.add_argument("--images", action="store_true", help="its environment images too")
     down.add_argument("--timeout", type=_positive, default=argparse.SUPPRESS, metavar="S", help="seconds at most (600)")
+    return top
+
+
+def _converging(top: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add what is said without a command."""
+    top.add_argument("--version", action="version", version=f"reconcile {VERSION}")
+    top.add_argument("--once", action="store_true", help="converge, wait until all is ready, leave")
+    top.add_argument("--timeout", type=_positive, default=600.0, metavar="S", help="with --once: seconds at most (600)")
+    top.add_argument("--allow-empty", action="store_true", help="an empty directory means that nothing is wanted")
+    image_cache.add_options(top)
+    _common(top)
+    top.set_defaults(module="run")
     return top
 
 

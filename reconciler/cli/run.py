@@ -1,28 +1,18 @@
-"""`reconcile -f DIR` and `reconcile --once -f DIR`."""
+"""`reconcile -f DIR` and `reconcile --once -f DIR`.
+
+Rule: what a command needs that finds all as it was is imported first, all else after that (docs/adr/0027).
+"""
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
-from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.cli import codes
-from reconciler.cli.console import Console
-from reconciler.cli.image_cache import cache_of
 from reconciler.cli.place import manifests_of, paths_of
 from reconciler.controller import lock
-from reconciler.controller.glance import Glance
-from reconciler.controller.instance import Instance
-from reconciler.controller.loop import Loop
-from reconciler.engine.recent import LIST_LAG_S
-from reconciler.model.desired import ImageCache
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from reconciler.controller.loop import Pass
 
 
 def run(options: Namespace) -> int:
@@ -33,89 +23,14 @@ def run(options: Namespace) -> int:
         InstanceLockedError: if another controller holds the instance.
     """
     paths, manifests = paths_of(options), manifests_of(options)
-    console = Console(log_format=options.log_format, verbose=options.verbose)
-    cache = cache_of(options, ImageCache())
-    with (
-        lock.one_writer(paths.lock),
-        Instance(paths, manifests, allow_empty=options.allow_empty, cache=cache) as instance,
-    ):
-        loop = Loop(
-            instance.world(build_output=console.build),
-            say=instance.say(console.event),
-            publish=instance.publish,
-            known=instance.published,
-            memory=None if options.once else instance.memory(),
-        )
-        previous = [signal.signal(number, lambda *_: loop.stop()) for number in (signal.SIGTERM, signal.SIGINT)]
-        try:
-            return _once(loop, options, instance) if options.once else _watch(loop, instance, console)
-        finally:
-            loop.close()
-            for number, old in zip((signal.SIGTERM, signal.SIGINT), previous, strict=True):
-                signal.signal(number, old)
+    with lock.one_writer(paths.lock):
+        mark = None
+        if options.once:
+            from reconciler.cli.mark import Mark  # noqa: PLC0415 - who watches makes none
 
+            mark = Mark(options, paths, manifests)
+            if mark.holds():
+                return codes.DONE
+        from reconciler.cli import converge  # noqa: PLC0415 - see the module's rule
 
-def _once(loop: Loop, options: Namespace, instance: Instance) -> int:
-    ended = loop.run_until(
-        lambda made: is_settled(made) or made.is_stuck, timeout_s=options.timeout, news=Glance(instance.paths.nodes)
-    )
-    last = loop.last
-    ready = ended and last is not None and is_settled(last)
-    if not ready and loop.blind is not None:
-        raise loop.blind
-    if not ready:
-        for line in _unready(last):
-            print(f"reconcile: {line}", file=sys.stderr)
-        return codes.UNFINISHED
-    return codes.INVALID if last and last.desired.diagnostics else codes.DONE
-
-
-def is_settled(made: Pass) -> bool:
-    """Whether nothing is left to do and every pipeline is as it is to be."""
-    if not made.is_rest:
-        return False
-    pipelines = [status for status in made.statuses if status.kind == "Pipeline"]
-    return all(
-        (condition := status.condition("Ready")) is not None
-        and (condition.status == "True" or condition.reason == "Suspended")
-        for status in pipelines
-    )
-
-
-def _unready(last: Pass | None) -> list[str]:
-    if last is None:
-        return ["not a single look succeeded in time"]
-    lines = []
-    for status in last.statuses:
-        condition = status.condition("Ready")
-        if status.kind == "Pipeline" and condition and condition.status != "True":
-            lines.append(f"pipeline {status.name} is not ready: {condition.reason}: {condition.message}")
-    for status in last.statuses:
-        condition = status.condition("Degraded")
-        if condition and condition.status == "True":
-            lines.append(f"pipeline {status.name} is degraded: {condition.reason}: {condition.message}")
-    waiting = [f"{step.object} waits to be tried again" for step in last.plan.blocked]
-    return [*lines, *waiting] or ["not converged in time: actions are still under way"]
-
-
-def _watch(loop: Loop, instance: Instance, console: Console) -> int:
-    from reconciler.controller import wake  # noqa: PLC0415 - `--once` watches nothing
-    from reconciler.controller.logs import Followers  # noqa: PLC0415 - nor does it follow any output
-    from reconciler.controller.signs import Signs  # noqa: PLC0415 - see above
-
-    stop = threading.Event()
-    signs = Signs(instance.paths)
-    followers = Followers(instance, console.output)
-    with lock.on_duty(instance.paths.controller):
-        wake.start(
-            partial(wake.watch_files, instance.watched, loop.wake, stop, matters=instance.is_manifest),
-            partial(wake.watch_runtime, signs.directories, loop.wake, stop, read=signs.read),
-            partial(wake.watch_engine, instance.events, partial(loop.wake, again_s=LIST_LAG_S), stop),
-            partial(wake.probe, instance.probe, loop.wake, stop),
-            partial(followers.run, stop),
-        )
-        try:
-            loop.run()
-        finally:
-            stop.set()
-    return codes.DONE
+        return converge.run(options, paths, manifests, mark)

@@ -5,7 +5,6 @@ Rule: the same wish gives the same name on every machine and in every version of
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 ENV_REPOSITORY = "reconciler/env"
@@ -18,6 +17,9 @@ NODE_ID = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_]{0,61}[A-Za-z0-9])?")
 
 SHM_ROOT_LIMIT = 65
 """Longest iceoryx2 root directory that leaves room for a unix socket's path, in characters."""
+
+MONITOR = ".node_monitor"
+"""How the file ends that a program which uses shared memory holds locked while it lives."""
 
 CONTAINER_NODE_DIR = "/run/reconciler/node"
 CONTAINER_SOURCE_DIR = "/opt/reconciler/source"
@@ -77,6 +79,8 @@ def shm_prefix(instance: str) -> str:
     iceoryx2 names its files after a hash of the service name alone, so two instances that serve equal session
     and node names would meet there without it.
     """
+    import hashlib  # noqa: PLC0415 - its library is a twentieth of a command that finds nothing to do
+
     return f"iox2_{hashlib.sha256(instance.encode()).hexdigest()[:8]}_"
 
 

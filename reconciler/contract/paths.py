@@ -73,6 +73,11 @@ class Paths:
         return self.runtime / "status.json"
 
     @property
+    def rest(self) -> Path:
+        """All that was looked at by the last `--once` that found nothing to do, as it was."""
+        return self.runtime / "rest"
+
+    @property
     def controller(self) -> Path:
         """File locked while a controller converges continuously; clients ask it whether anyone would serve them."""
         return self.runtime / "controller.lock"

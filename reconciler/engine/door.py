@@ -10,11 +10,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from reconciler.contract import labels
 from reconciler.engine import containers, making
 from reconciler.engine.calls import Calls
 from reconciler.engine.recent import IMAGES_FRESH_S, Recent
-from reconciler.engine.wire import NOT_FOUND
+from reconciler.engine.wire import NOT_FOUND, ask_containers, ask_images
 from reconciler.model.errors import EngineError
 
 if TYPE_CHECKING:
@@ -126,14 +125,12 @@ class Door:
         return getattr(self._whole(), name)
 
     def _containers(self, instance: str) -> AbstractContextManager[Callable[[], Listed]]:
-        what = "list containers"
-        self.calls.read(what)
-        return self._wire.asked("containers", what, all=1, filters={"label": [f"{labels.INSTANCE}={instance}"]})
+        self.calls.read("list containers")
+        return ask_containers(self._wire, instance)
 
     def _images(self) -> AbstractContextManager[Callable[[], Listed]]:
-        what = "list images"
-        self.calls.read(what)
-        return self._wire.asked("images", what, all=0)
+        self.calls.read("list images")
+        return ask_images(self._wire)
 
     @contextmanager
     def _write(self, what: str) -> Iterator[None]:

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from reconciler.contract import labels
 from reconciler.model.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     Listed = list[dict[str, Any]]
 
@@ -126,6 +128,16 @@ class Wire:
             with _or_unavailable():
                 connection.connect(self._path)
             yield connection
+
+
+def ask_containers(wire: Wire, instance: str) -> AbstractContextManager[Callable[[], Listed]]:
+    """Ask for the containers that carry an instance's label, whatever they do."""
+    return wire.asked("containers", "list containers", all=1, filters={"label": [f"{labels.INSTANCE}={instance}"]})
+
+
+def ask_images(wire: Wire) -> AbstractContextManager[Callable[[], Listed]]:
+    """Ask for environment images and tagged images."""
+    return wire.asked("images", "list images", all=0)
 
 
 @contextmanager

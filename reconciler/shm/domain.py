@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.contract import lock
+from reconciler.contract.names import MONITOR
 from reconciler.model.errors import ShmError
 from reconciler.model.observed import ShmNode, ShmService
-from reconciler.shm.rest import MONITOR, PARTS, AtRest
+from reconciler.shm.rest import PARTS, AtRest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

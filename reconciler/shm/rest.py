@@ -12,19 +12,18 @@ a `*.service_tag` for each service that it has open). Linux, `fs/locks.c`: `lock
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import struct
 from typing import TYPE_CHECKING
 
+from reconciler.contract.lock import is_write_locked
+from reconciler.contract.names import MONITOR
 from reconciler.model.observed import ShmNode, ShmService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOCKS = "/proc/locks"
-MONITOR = ".node_monitor"
 PARTS = (MONITOR, f"{MONITOR}_context", f"{MONITOR}_owner_lock")
 TAG = ".service_tag"
 SERVICE = ".service"
@@ -32,9 +31,6 @@ SERVICE = ".service"
 PID_BITS = 64
 PID_MASK = (1 << 32) - 1
 """Where the process's number stands in a node's id."""
-
-_FLOCK = "hhqqi"
-_WHOLE = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 _NODE_NAME = re.compile(r'^name = "([^"\\]*)"$', re.MULTILINE)
 _SERVICE = re.compile(
@@ -86,7 +82,7 @@ class AtRest:
                 if dot + part == MONITOR:
                     if _may_be_ours(name):
                         maybe_ours.append(entry.path)
-                    elif not _is_locked(entry.path):
+                    elif not is_write_locked(entry.path):
                         raise _DoubtError
         if maybe_ours and not {_key(os.stat(path)) for path in maybe_ours} <= _write_locked():
             raise _DoubtError
@@ -141,17 +137,6 @@ class _DoubtError(Exception):
 def _may_be_ours(node: str) -> bool:
     """Whether a node was made by this process, or by one of the same number in a container."""
     return (int(node) >> PID_BITS) & PID_MASK == os.getpid()
-
-
-def _is_locked(path: str) -> bool:
-    """Whether another process has locked a file for writing. Source: fcntl_locking(2)."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        found = fcntl.fcntl(file, fcntl.F_GETLK, _WHOLE)
-    finally:
-        os.close(file)
-    kind: int = struct.unpack(_FLOCK, found)[0]
-    return kind == fcntl.F_WRLCK
 
 
 def _write_locked() -> frozenset[tuple[int, int, int]]:

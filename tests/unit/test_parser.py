@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.parser import parser
+from reconciler.cli.parser import parse, parser
 from tests.support.tree import files, text
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
@@ -57,6 +57,25 @@ def test_options_work_before_and_after_the_command() -> None:
 def test_without_a_command_it_watches() -> None:
     options = parser().parse_args(["-f", "m"])
     assert (options.module, options.once, options.manifests) == ("run", False, Path("m"))
+
+
+@pytest.mark.parametrize(
+    "words", ["", "--once -f m", "--once --timeout 3 -v", "-f diff", "top --once", "get nodes", "--instance a down"]
+)
+def test_what_is_parsed_without_commands_is_what_the_whole_parser_says(words: str) -> None:
+    """Only the outcome of options without a command is ever taken from the parser that knows none."""
+    assert vars(parse(words.split())) == vars(parser().parse_args(words.split()))
+
+
+@pytest.mark.parametrize("words", ["--onec", "nothing", "--timeout 0", "-h", "--once -f"])
+def test_what_is_wrong_is_said_by_the_whole_parser(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for read in (parse, parser().parse_args):
+        with pytest.raises(SystemExit):
+            read(words.split())
+        said.append(capsys.readouterr())
+    assert said[0] == said[1]
+    assert said[0].out or said[0].err
 
 
 def test_manifests_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,7 +171,7 @@ def test_nobody_there_is_said_with_the_place(tmp_path: Path, monkeypatch: pytest
 def test_a_command_that_finds_nothing_to_do_imports_no_library() -> None:
     """What `--once` imports at rest: docker-py alone would cost more than the rest together."""
     code = (
-        "import sys, reconciler.cli.run, reconciler.engine.door, reconciler.engine.wire, reconciler.plan.plan\n"
+        "import sys, reconciler.cli.converge, reconciler.engine.door, reconciler.engine.wire, reconciler.plan.plan\n"
         "heavy = {'docker', 'requests', 'pydantic', 'ruamel', 'iceoryx2', 'numpy', 'watchfiles', 'tenacity'}\n"
         "heavy |= {'sqlite3', 'subprocess', 'concurrent', 'logging', 'http', 'email', 'asyncio'}\n"
         "print(sorted(heavy & set(sys.modules)))"

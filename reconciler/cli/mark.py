@@ -1,0 +1,65 @@
+"""The mark that `--once` leaves where it found nothing to do: all that it had looked at, as it was (docs/adr/0027).
+
+Rule: a mark says nothing by itself. It holds only where everything is looked at again and is the same to the byte, and
+it is left only by a command that did nothing, when nothing changed from before its look until after it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import reconciler
+from reconciler.contract import VERSION
+from reconciler.contract.files import read_text, replace_text
+from reconciler.observe.unchanged import Unchanged
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from reconciler.contract.paths import Paths
+
+FORM = 1
+LONGEST_S = 600.0
+"""How long a mark is believed: for what nobody has thought of."""
+
+_ENVIRONMENT = ("RECONCILE_", "DOCKER_", "PYTHON")
+
+
+class Mark:
+    """The mark of one instance, beside its conditions, so that it ends with them and with a boot."""
+
+    def __init__(self, options: Namespace, paths: Paths, manifests: Path) -> None:
+        self._path = paths.rest
+        self._settled = paths.status.exists()
+        places = (str(manifests), str(paths.state), str(paths.runtime), *reconciler.__path__)
+        self._look = Unchanged(paths, places, _said(options), beside=(str(paths.lock), str(paths.rest)))
+        self._before = ""
+
+    def holds(self) -> bool:
+        """Whether all is as it was when the mark was left."""
+        if self._settled:  # else there is none, and it costs the engine two lists to find out
+            self._before = self._look.told()
+        return self._before != "" and self._read() == self._before
+
+    def leave(self) -> None:
+        """Leave the mark, unless something has changed since `holds` was asked, or just before that."""
+        if self._before and self._look.told() == self._before:
+            replace_text(self._path, self._before)
+
+    def _read(self) -> str:
+        try:
+            fresh = time.time() - self._path.stat().st_mtime < LONGEST_S
+        except OSError:
+            return ""
+        return (read_text(self._path) or "") if fresh else ""
+
+
+def _said(options: Namespace) -> str:
+    """Return what the outcome depends on besides files and the engine."""
+    environ = sorted(item for item in os.environ.items() if item[0].startswith(_ENVIRONMENT))
+    machine = (os.geteuid(), os.getegid(), os.sysconf("SC_PHYS_PAGES"), str(Path.cwd()), sys.executable, sys.version)
+    return repr((FORM, VERSION, sorted(vars(options).items()), environ, machine))
