@@ -48,6 +48,11 @@ class Paths:
         return self.state / "manifests"
 
     @property
+    def drafts(self) -> Path:
+        """What the texts of manifests said, by their digests: a cache."""
+        return self.state / "drafts"
+
+    @property
     def sources(self) -> Path:
         """Snapshots of node source, one directory for each digest."""
         return self.state / "sources"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.contract.values import replace
 from reconciler.load import kept, leases
+from reconciler.load.drafts import Drafts
 from reconciler.load.files import Found, Look, look
 from reconciler.load.host import Host
 from reconciler.load.merge import Merged, merge, world
@@ -57,7 +58,8 @@ class Loader:
         self._allow_empty = allow_empty
         self._leases = paths.sessions if paths else None
         self._store = Store(paths.manifests) if paths else None
-        self._reader = Reader()
+        self._drafts = Drafts(paths.drafts if paths else None)
+        self._reader = Reader(self._drafts)
         host = Host(paths, allowed=allowed, engine=os.environ.get("DOCKER_HOST", ""))
         self._resolver = Resolver(host, locked=locked)
         self._stored: Known | None = None
@@ -98,6 +100,7 @@ class Loader:
         if self._store is None or self._stored is None:
             return
         self._store.save(self._stored.entries, self._known)
+        self._drafts.keep(self._known.values())
         self._stored = self._store.read() if self._stored.damaged else Known(dict(self._known))
 
     def held_leases(self) -> frozenset[str]:

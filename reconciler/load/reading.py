@@ -1,7 +1,7 @@
 """What each manifest file says, read and checked only when it has changed.
 
 Rule: a file whose stat is the same is not opened; one whose bytes are known, from the last look or from the state
-directory, is not parsed. Only new bytes cost the import of the parser and the models.
+directory, or from earlier, is not parsed. Only new bytes cost the import of the parser and the models.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from reconciler.load.tree import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from reconciler.load.drafts import Drafts
     from reconciler.load.store import Entry
 
 MAX_BYTES = 1 << 20
@@ -41,7 +42,8 @@ class _Remembered:
 class Reader:
     """Reads manifests, and remembers those of the last look."""
 
-    def __init__(self) -> None:
+    def __init__(self, drafts: Drafts) -> None:
+        self._drafts = drafts
         self._remembered: dict[str, _Remembered] = {}
 
     def read(self, files: Iterable[Found], known: Mapping[str, Entry]) -> list[Said]:
@@ -57,7 +59,7 @@ class Reader:
         if content.why:
             return Said(found, "", "", Draft(problems=(Problem(1, 1, content.why),)))
         sha256 = hashlib.sha256(content.data).hexdigest()
-        draft = _known_draft(sha256, before, entry) or _check(content.data)
+        draft = _known_draft(sha256, before, entry) or self._drafts.get(sha256) or _check(content.data)
         text = "" if draft.problems else content.data.decode("utf-8")
         said = Said(found, sha256, text, draft)
         if content.settled or before is None or before.said.sha256 != sha256:
