@@ -44,11 +44,14 @@ LEAST_GAP_S = 0.002
 GATHER_S = 0.01
 """How long the ends of our own actions gather: what they cause elsewhere is mostly told within that time."""
 
-NEWS_S = 0.03
+NEWS_S, NEWS_MOST_S = 0.01, 0.2
 """How often a convergence that is to end asks whether nodes have said anything."""
 
+NEWS_SHARE = 20
+"""It waits so many times as long as asking took: milliseconds for a hundred nodes, which want to start meanwhile."""
+
 HASTY_S = 30.0
-"""For how long a convergence that is to end may have glimpses, before its last pass: meanwhile all is in motion."""
+"""For how long a convergence that is to end may have glimpses, from its last action on: meanwhile all is in motion."""
 
 FOLLOW_S = 0.1
 """How long after a brief pass a whole one comes and tells its outcome: who waits for a session needs the processor."""
@@ -137,6 +140,7 @@ class Loop:
         self._looked_at_s = float("-inf")
         self._due_s = 0.0
         self._brief_since_s: float | None = None
+        self._news_s = NEWS_S
         self._diagnosed: frozenset[str] = frozenset()
         self.last: Pass | None = None
 
@@ -182,6 +186,8 @@ class Loop:
                     return True
                 hasty = False
                 continue
+            if self._queue.under_way:
+                hasty_until_s = self._clock() + HASTY_S
             hasty = self._clock() < hasty_until_s
             left_s = deadline_s - self._clock()
             if left_s <= 0:
@@ -286,14 +292,22 @@ class Loop:
     def _hear(self, wait_s: float, news: Callable[[], bool] | None) -> bool:
         """Wait until somebody wakes us or there is news, and tell whether that came first."""
         while wait_s > 0:
-            slice_s = wait_s if news is None else min(wait_s, NEWS_S)
+            slice_s = wait_s if news is None else min(wait_s, self._news_s)
             if self._wake.wait(slice_s):
                 return True
-            if news is not None and news():
+            if news is not None and self._has(news):
                 self._told.ring()
                 return True
             wait_s -= slice_s
         return False
+
+    def _has(self, news: Callable[[], bool]) -> bool:
+        """Ask whether there is news, and note how often one may ask."""
+        began_s = time.thread_time()
+        found = news()
+        took_s = time.thread_time() - began_s
+        self._news_s = min(max(NEWS_S, NEWS_SHARE * took_s), NEWS_MOST_S)
+        return found
 
     def _gather(self, pace: Pace, news: Callable[[], bool] | None) -> None:
         """Wait for what follows a wake-up closely, as long as that costs no time: see `pace.py`."""

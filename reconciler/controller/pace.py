@@ -12,6 +12,13 @@ from __future__ import annotations
 FEW = 4
 """Calls that keep two cores busy: as long as more are under way, what a pass would add has to wait anyway."""
 
+MANY = 32
+"""Calls of which half wait for a worker: what a pass would add waits behind them, however late it is added."""
+
+MANY_S = 1.0
+"""How long wake-ups gather meanwhile, and the longest time between passes: with a hundred containers a pass takes 80 ms
+of a core and the engine's list as long again."""
+
 POLL_S, TOLD_POLL_S, BUSY_POLL_S = 0.1, 0.25, 0.5
 """Longest time between passes: where nobody tells anything, where somebody tells most, and where much is under way."""
 
@@ -41,11 +48,13 @@ class Pace:
     def poll_s(under_way: int, *, told: bool) -> float:
         """Return after how long without a wake-up a pass is made. `told`: nodes are asked for news meanwhile."""
         if under_way > FEW:
-            return BUSY_POLL_S
+            return MANY_S if under_way > MANY else BUSY_POLL_S
         return TOLD_POLL_S if under_way or told else POLL_S
 
     def most_s(self, under_way: int) -> float:
         """Return how long wake-ups may gather in all, with so many calls under way."""
+        if under_way > MANY:
+            return MANY_S
         return min(GATHER_S * 2**self._in_vain, GATHER_MOST_S) if under_way > FEW else TOLD_S
 
     def quiet_s(self, under_way: int) -> float:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
+from reconciler.controller import pace as pace_module
 from reconciler.controller.glance import Glance
-from reconciler.controller.loop import Loop, World
+from reconciler.controller.loop import NEWS_MOST_S, NEWS_S, Loop, World
 from reconciler.controller.pace import FEW, GATHER_MOST_S, GATHER_S, QUIET_S, Pace
+from reconciler.controller.queue import WORKERS
 from reconciler.model.action import CreateContainer, StartContainer
 from reconciler.plan.foresee import after, settle
 from tests.support.worlds import BARE, chain, desire, docker_node
@@ -34,9 +38,29 @@ def test_ends_gather_longer_with_each_pass_in_vain_while_much_is_under_way() -> 
     assert pace.most_s(FEW + 1) == GATHER_S
 
 
+def test_where_calls_wait_for_workers_passes_are_a_second_apart() -> None:
+    """What a pass adds then has to wait behind them."""
+    pace = Pace()
+    pace.passed(added=True)
+    assert pace.most_s(pace_module.MANY + 1) == pace_module.MANY_S > GATHER_MOST_S
+    assert pace.most_s(pace_module.MANY) == GATHER_S
+    assert Pace.poll_s(pace_module.MANY + 1, told=True) == pace_module.MANY_S
+    assert WORKERS < pace_module.MANY
+
+
 def test_a_short_silence_is_enough_where_little_is_under_way() -> None:
     assert Pace().quiet_s(FEW) == QUIET_S < GATHER_S
     assert Pace().quiet_s(FEW + 1) == GATHER_MOST_S
+
+
+def test_news_are_asked_for_by_what_asking_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred statuses take milliseconds, and those who write them want the same cores."""
+    loop = Loop(World(lambda: BARE, lambda: BARE, lambda _: None), say=lambda _: None)  # type: ignore[arg-type, return-value]
+    for took_s, expected_s in ((0.0, NEWS_S), (0.004, 0.08), (1.0, NEWS_MOST_S)):
+        times = iter([0.0, took_s])
+        monkeypatch.setattr("reconciler.controller.loop.time.thread_time", lambda times=times: next(times))
+        assert loop._has(lambda: True)
+        assert loop._news_s == pytest.approx(expected_s)
 
 
 def test_who_is_told_of_what_happens_asks_less_often() -> None:
@@ -95,7 +119,7 @@ def test_news_are_a_reason_for_a_pass() -> None:
     loop = Loop(World(lambda: world.desired, world.look, world.act), say=lambda _: None)
     assert loop.run_until(lambda _: world.looks == 2, timeout_s=60, news=news)
     loop.close()
-    assert len(asked) <= 4
+    assert len(asked) <= 3 + QUIET_S / NEWS_S
 
 
 def test_a_convergence_that_gathers_can_be_stopped() -> None:
