@@ -106,9 +106,13 @@ class Position:
         where.parent.mkdir(parents=True, exist_ok=True)
         self.path = where
         self._file = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.fstat(self._file).st_size < SIZE:
-            os.posix_fallocate(self._file, 0, SIZE)
-        self._map = mmap.mmap(self._file, SIZE)
+        try:
+            if os.fstat(self._file).st_size < SIZE:
+                os.posix_fallocate(self._file, 0, SIZE)
+            self._map = mmap.mmap(self._file, SIZE)
+        except OSError:
+            os.close(self._file)
+            raise
         self._map[0:4] = MAGIC
         self._words = memoryview(self._map).cast("Q")
         self._barrier = Barrier()

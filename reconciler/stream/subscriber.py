@@ -8,6 +8,7 @@ what comes until they are there.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple, Union
 
@@ -161,20 +162,24 @@ class Subscriber:
 
     def note_end(self, epoch: int) -> None:
         """Remember, for whoever reads here next, that a stream has ended by this connection and not yet by others."""
-        where = self.position or position.Position(self._where())
-        where.ended = epoch
-        if where is not self.position:
+        if self.position is not None:
+            self.position.ended = epoch
+            return
+        with contextlib.suppress(OSError):  # without room for a file it is known for as long as this program lives
+            where = position.Position(self._where())
+            where.ended = epoch
             where.close()
 
     def has_ended(self, epoch: int) -> bool:
         """Tell whether that was remembered of a stream."""
         if self.position is not None:
             return self.position.ended == epoch
-        if not self._where().exists():
-            return False
-        where = position.Position(self._where())
-        ended = where.ended
-        where.close()
+        ended = 0
+        if self._where().exists():
+            with contextlib.suppress(OSError):
+                where = position.Position(self._where())
+                ended = where.ended
+                where.close()
         return ended == epoch
 
     def sleeps(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +98,25 @@ def test_what_the_one_before_had_is_not_missed(instance: Instance) -> None:
         heir.begin()
         assert texts(drain(heir)) == ["5"]
         assert (heir.received, heir.dropped) == (1, 0)
+
+
+def test_an_end_that_can_not_be_written_down_is_no_failure(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    latest = replace(CHANNEL, readers=(), delivery=LATEST)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with ends(instance, latest) as opened:
+        reader = opened.read("a", latest)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "posix_fallocate", full)
+            before = len(list(Path("/proc/self/fd").iterdir()))
+            reader.note_end(7)
+            assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert not reader.has_ended(7)
+        reader.note_end(7)
+        assert reader.has_ended(7)
+        assert not reader.has_ended(8)
 
 
 def refused(opened: Ends) -> bool:

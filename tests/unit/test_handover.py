@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.contract.files import FAILED, READY, WAITING, Assignments, SessionStatus, Status
+from reconciler.contract.files import FAILED, READY, STARTING, WAITING, Assignments, SessionStatus, Status
 from reconciler.plan.foresee import after, settle
 from reconciler.plan.plan import plan
 from tests.support.worlds import chain, desire, docker_node, rest
@@ -98,6 +98,24 @@ def leaving() -> tuple[Observed, str, str]:
     told = document(plan(desire(EDITED), observed), old)
     assert told is not None
     return changed(observed, old, lambda files: replace(files, assignments=told)), old, new
+
+
+def test_a_third_version_lets_both_before_it_go_when_it_is_ready() -> None:
+    """The second one got ready when the third was wanted already, so that nothing was told to leave for it."""
+    third = chain("p", docker_node("a", code="c"), docker_node("b", python="3.10"), generation="g3")
+    observed, old, second = until_up()
+    while len(_serving(observed, "a")) < 3:
+        for step in plan(desire(third), observed).steps:
+            observed = after(observed, step.action)
+        observed = settle(observed)
+    newest = next(name for name in _serving(observed, "a") if name not in {old, second})
+    observed = says(says(observed, second, WAITING), newest, STARTING)
+    assert plan(desire(third), observed).steps == ()
+    found = plan(desire(third), says(observed, newest, WAITING))
+    for name in (old, second):
+        told = document(found, name)
+        assert told is not None
+        assert (told.sessions, [s.node for s in told.leaving]) == ((), ["a"])
 
 
 def test_the_old_one_stays_until_it_says_that_it_has_left() -> None:
