@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,13 +47,19 @@ class Mark:
         return self._before != "" and self._read() == self._before
 
     def leave(self) -> None:
-        """Leave the mark, unless something has changed since `holds` was asked, or just before that."""
+        """Leave the mark, unless something has changed since `holds` was asked, or just before that.
+
+        Where it can't be written there is none: the command has done what it was asked for.
+        """
         if self._before and self._look.told() == self._before:
-            replace_text(self._path, self._before)
+            with suppress(OSError):
+                replace_text(self._path, self._before)
 
     def _read(self) -> str:
         try:
-            fresh = time.time() - self._path.stat().st_mtime < LONGEST_S
+            fresh = (
+                0 <= time.time() - self._path.stat().st_mtime < LONGEST_S
+            )  # else the clock was set back
         except OSError:
             return ""
         return (read_text(self._path) or "") if fresh else ""
