@@ -110,14 +110,17 @@ def _await_hint(hints: Watch, places: list[Path], matters: Callable[[str], bool]
 
 
 def _folders(places: list[Path], matters: Callable[[str], bool]) -> list[str]:
-    """Return the directories that matter, from the top down, as many as are hinted at."""
-    found = [str(place if place.is_dir() else place.parent) for place in places]
+    """Return the directories that matter, each once, from the top down, as many as are hinted at."""
+    found = list(dict.fromkeys(str(place if place.is_dir() else place.parent) for place in places))
+    known = set(found)
     for folder in found:  # grows as we go
         if len(found) >= FOLDERS:
             break
         with suppress(OSError), os.scandir(folder) as entries:
             below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-            found += [path for path in below if matters(f"{path}/")]
+            new = [path for path in below if path not in known and matters(f"{path}/")]
+            found += new
+            known.update(new)
     return found[:FOLDERS]
 
 

@@ -145,3 +145,13 @@ def test_a_probe_wakes_only_on_a_change(monkeypatch: pytest.MonkeyPatch) -> None
     stop.set()
     thread.join(10)
     assert rings == [1]
+
+
+def test_each_directory_is_hinted_at_once_from_the_top_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place of a link that is watched beside it holds it, and a plain place is watched under both its names."""
+    place = tmp_path / "manifests"
+    (place / "a" / "b").mkdir(parents=True)
+    wanted = [str(place), str(tmp_path), str(place / "a"), str(place / "a" / "b")]
+    assert wake._folders([place, place, tmp_path], lambda _: True) == wanted
+    monkeypatch.setattr(wake, "FOLDERS", 3)
+    assert wake._folders([place, place, tmp_path], lambda _: True) == wanted[:3]
