@@ -5,13 +5,39 @@ Rule: a draft depends on the file's bytes alone, so it can be kept by their dige
 
 from __future__ import annotations
 
+import hashlib
+import os
+
+import reconciler
 from reconciler.contract import VERSION
+from reconciler.contract.files import read_bytes
 from reconciler.contract.values import dataclass
 from reconciler.load.tree import Problem  # noqa: TC001 - the codec reads hints at run time
 from reconciler.model.manifest import Pipeline  # noqa: TC001 - the codec reads hints at run time
 
-FORM = f"1/{VERSION}"
-"""Version of the drafts' form and meaning: those of another form are made anew from the text."""
+PACKAGES = ("contract", "load", "model")
+"""What makes drafts of texts."""
+
+DEVELOPMENT = ".dev0"
+
+
+def form(root: str, version: str) -> str:
+    """Return the version of the drafts' form and meaning, for the program below a directory.
+
+    A version under development names no fixed program, so a digest of what makes drafts is added.
+    """
+    if not version.endswith(DEVELOPMENT):
+        return f"1/{version}"
+    whole = hashlib.sha256()
+    for folder in (f"{root}/{package}" for package in PACKAGES):
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".py"):
+                whole.update(name.encode() + b"\0" + hashlib.sha256(read_bytes(f"{folder}/{name}")).digest())
+    return f"1/{version}+{whole.hexdigest()[:8]}"
+
+
+FORM = form(os.path.split(reconciler.__file__)[0], VERSION)
+"""Drafts of another form are made anew from the text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from reconciler.load import drafts, validate
+from reconciler.contract import VERSION
+from reconciler.load import draft, drafts, validate
 from tests.support.manifests import Folder, pipeline
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -81,3 +79,20 @@ def test_what_can_t_be_written_is_no_error(folder: Folder) -> None:
     folder.paths.drafts.write_text("in the way")
     folder.write("a.yaml", pipeline("a"))
     assert [found.name for found in folder.converge().pipelines] == ["a"]
+
+
+def test_a_program_under_development_is_another_when_what_makes_drafts_changes(tmp_path: Path) -> None:
+    """Its version stays the same from one commit to the next, and what it then says of an old text must count."""
+    for package in draft.PACKAGES:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "a.py").write_text("")
+    before = draft.form(str(tmp_path), "1.0.dev0")
+    assert draft.form(str(tmp_path), "1.0.dev0") == before
+    (tmp_path / "load" / "__pycache__").mkdir()
+    assert draft.form(str(tmp_path), "1.0.dev0") == before
+    for package in draft.PACKAGES:
+        known = draft.form(str(tmp_path), "1.0.dev0")
+        (tmp_path / package / "a.py").write_text("#")
+        assert draft.form(str(tmp_path), "1.0.dev0") != known
+    assert draft.form(str(tmp_path), "1.0") == "1/1.0"
+    assert draft.form(str(Path(draft.__file__).parents[1]), VERSION) == draft.FORM
