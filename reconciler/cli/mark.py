@@ -57,12 +57,10 @@ class Mark:
 
     def _read(self) -> str:
         try:
-            fresh = (
-                0 <= time.time() - self._path.stat().st_mtime < LONGEST_S
-            )  # else the clock was set back
+            age_s = time.time() - self._path.stat().st_mtime
         except OSError:
             return ""
-        return (read_text(self._path) or "") if fresh else ""
+        return (read_text(self._path) or "") if 0 <= age_s < LONGEST_S else ""  # below 0 the clock was set back
 
 
 def _said(options: Namespace) -> str:
