@@ -118,8 +118,12 @@ class Shm:
         return len(sizes), sum(sizes)
 
     def forget(self) -> None:
-        """Remove the 16 bytes that iceoryx2 keeps for every prefix, once nothing else is left."""
-        if not self._has_entries("nodes") and self.files() == (0, 0):
+        """Remove the 16 bytes that iceoryx2 keeps for every prefix, once nothing else is left.
+
+        A program that was killed while it made its node may just have left a directory, which nobody watches over.
+        """
+        watched = any(path.name.endswith(MONITOR) for path in self._kept("nodes"))
+        if not watched and self.files() == (0, 0):
             for path in self._segments():
                 path.unlink(missing_ok=True)
 

@@ -116,6 +116,18 @@ def test_a_program_that_was_killed_while_it_made_its_node_leaves_nothing(place: 
     assert shm.look() == ((), ())
 
 
+def test_what_an_instance_has_is_forgotten_right_after_a_program_was_killed_while_it_made_its_node(
+    place: tuple[str, str],
+) -> None:
+    shm, program = Shm(*place), _program(place, "lives")
+    Path(place[0], "nodes", "158456672070199676009738929113").mkdir()
+    shm.forget()
+    assert list(Path("/dev/shm").glob(f"{place[1]}*.global_mgmt")) != []
+    program.communicate("")
+    shm.forget()
+    assert list(Path("/dev/shm").glob(f"{place[1]}*")) == []
+
+
 @pytest.mark.parametrize("directory", [False, True])
 def test_a_program_that_was_killed_at_the_end_of_its_end_leaves_nothing(
     place: tuple[str, str], *, directory: bool
