@@ -256,7 +256,7 @@ class Loop:
         memory = self._queue.memory  # before the look: what ends during it must still count as under way
         desired = self._world.load()
         observed = self._look(hasty=hasty)
-        self._queue.see(desired, observed)
+        self._queue.see(desired, observed, in_flight=memory.in_flight)
         memory = replace(memory, ends=self._read_ends(observed))
         found = plan(desired, observed, memory, now_s=self._clock())
         for step in found.steps:

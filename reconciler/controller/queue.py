@@ -83,12 +83,15 @@ class Queue:
         with self._lock:
             return len(self._memory.in_flight) - len(self._building)
 
-    def see(self, desired: Desired, observed: Observed) -> None:
-        """Note which pipelines have sessions now and which instances are silent, and forget what is no more."""
+    def see(self, desired: Desired, observed: Observed, *, in_flight: frozenset[str]) -> None:
+        """Note which pipelines have sessions now and which instances are silent, and forget what is no more.
+
+        `in_flight` are the objects with an action under way when the look began.
+        """
         now_s = self._clock()
         with self._lock:
             seen = see_signs_of_life(see_sessions(self._memory, desired, now_s=now_s), observed, now_s=now_s)
-            self._memory = forget(see_images(seen, observed, now_s=now_s), observed, now_s=now_s)
+            self._memory = forget(see_images(seen, observed, now_s=now_s), observed, now_s=now_s, in_flight=in_flight)
 
     def note_ends(self, observed: Observed, ends: Iterable[End]) -> None:
         """Note how instances ended."""

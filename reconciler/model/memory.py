@@ -191,17 +191,26 @@ def see_images(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
     return replace(memory, image_used_s=times)
 
 
-def forget(memory: Memory, observed: Observed, *, now_s: float) -> Memory:
-    """Drop what is old and concerns nothing that is there any more, so that the memory stays as small as the world."""
+def forget(memory: Memory, observed: Observed, *, now_s: float, in_flight: frozenset[str] = frozenset()) -> Memory:
+    """Drop what is old and concerns nothing that is there any more, so that the memory stays as small as the world.
+
+    `in_flight` are the objects with an action under way when the look began. What lives although it was told to end
+    before that was started anew, by a call whose answer was lost or by somebody else: it then ends by itself.
+    """
     there = {f"container/{c.name}" for c in observed.containers} | {f"process/{p.name}" for p in observed.processes}
     runs = {c.id for c in observed.containers} | {files.name for files in observed.node_files}
     oldest_s = now_s - HEALTHY_AFTER_S
+    alive = {files.name for files in observed.node_files if files.alive}
+    up = {
+        c.name for c in observed.containers if c.state == "running" and f"container/{c.name}" not in in_flight
+    } & alive
+    stopped = {name: run for name, run in memory.stopped.items() if (run in runs or name in runs) and name not in up}
     return replace(
         memory,
+        stopped=stopped,
         pulled_s={key: at_s for key, at_s in memory.pulled_s.items() if now_s - at_s < KEEP_PULLS_S},
         failures={key: failure for key, failure in memory.failures.items() if failure.at_s > oldest_s},
         starts={key: last for key, last in memory.starts.items() if last.at_s > oldest_s or key in there},
-        stopped={name: run for name, run in memory.stopped.items() if run in runs or name in runs},
     )
 
 

@@ -92,6 +92,21 @@ def test_what_ends_by_itself_is_a_crash_all_the_same() -> None:
         assert set(scene.told(memory).values()) <= {"CrashLoop", "Restarting"}
 
 
+def test_what_lives_again_without_our_knowledge_crashes_when_it_ends() -> None:
+    """The engine started it although its answer was lost, or somebody else did: its end is not that of our stop."""
+    scene = Scene()
+    asked = begin(scene.memory, scene.stop)
+    stopped = remember(asked, scene.stop, Outcome(), now_s=100.0)
+    lives = forget(stopped, scene.before, now_s=101.0)
+    assert set(scene.told(lives).values()) <= {"CrashLoop", "Restarting"}
+    for memory, world, in_flight in (
+        (asked, scene.before, asked.in_flight),
+        (stopped, scene.before, asked.in_flight),  # the call returned after the look had begun
+        (stopped, replace(scene.before, node_files=scene.ended.node_files), stopped.in_flight),  # the list lags behind
+    ):
+        assert set(scene.told(forget(memory, world, now_s=101.0, in_flight=in_flight)).values()) == {"Starting"}
+
+
 def test_what_gave_no_sign_of_life_is_not_forgiven() -> None:
     scene = Scene(container=False)
     silent = replace(scene.memory, silent_since_s={scene.stop.object.split("/")[1]: 10.0})
