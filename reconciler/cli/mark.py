@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import reconciler
-from reconciler.contract import VERSION
-from reconciler.contract.files import read_text, replace_text
+from reconciler.contract import VERSION, names
+from reconciler.contract.files import read_text
 from reconciler.observe.unchanged import Unchanged
 
 if TYPE_CHECKING:
@@ -27,17 +27,22 @@ FORM = 1
 LONGEST_S = 600.0
 """How long a mark is believed: for what nobody has thought of."""
 
-_ENVIRONMENT = ("RECONCILE_", "DOCKER_", "PYTHON")
+_ENVIRONMENT = ("DOCKER_HOST", "PYTHONPATH")
+"""What counts of the environment besides variables of our own. No more is named: others hold credentials."""
 
 
 class Mark:
-    """The mark of one instance, beside its conditions, so that it ends with them and with a boot."""
+    """The mark of one instance, beside its conditions, so that it ends with them and with a boot.
+
+    It is for its owner alone: it holds what the engine tells, which is not for everybody.
+    """
 
     def __init__(self, options: Namespace, paths: Paths, manifests: Path) -> None:
         self._path = paths.rest
+        self._new = paths.rest.with_name(f"{paths.rest.name}.new")
         self._settled = paths.status.exists()
         places = (str(manifests), str(paths.state), str(paths.runtime), *reconciler.__path__)
-        self._look = Unchanged(paths, places, _said(options), beside=(str(paths.lock), str(paths.rest)))
+        self._look = Unchanged(paths, places, _said(options), beside=map(str, (paths.lock, self._path, self._new)))
         self._before = ""
 
     def holds(self) -> bool:
@@ -53,7 +58,11 @@ class Mark:
         """
         if self._before and self._look.told() == self._before:
             with suppress(OSError):
-                replace_text(self._path, self._before)
+                self._new.unlink(missing_ok=True)  # a cut off one
+                file = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                with os.fdopen(file, "w", encoding="utf-8") as written:
+                    written.write(self._before)
+                self._new.replace(self._path)
 
     def _read(self) -> str:
         try:
@@ -65,6 +74,8 @@ class Mark:
 
 def _said(options: Namespace) -> str:
     """Return what the outcome depends on besides files and the engine."""
-    environ = sorted(item for item in os.environ.items() if item[0].startswith(_ENVIRONMENT))
+    environ = sorted(
+        item for item in os.environ.items() if item[0].startswith(names.RESERVED_ENV) or item[0] in _ENVIRONMENT
+    )
     machine = (os.geteuid(), os.getegid(), os.sysconf("SC_PHYS_PAGES"), str(Path.cwd()), sys.executable, sys.version)
     return repr((FORM, VERSION, sorted(vars(options).items()), environ, machine))

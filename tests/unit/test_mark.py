@@ -43,3 +43,24 @@ def test_a_mark_that_can_t_be_written_fails_no_command(left: Mark, tmp_path: Pat
     (tmp_path / "run" / "rest").mkdir()
     left.leave()
     assert not left.holds()
+
+
+def test_a_mark_is_for_its_owner_alone(left: Mark, tmp_path: Path) -> None:
+    """It holds the engine's lists, which only those get who may use the engine."""
+    (tmp_path / "run" / "rest.new").write_text("cut off, and open to all")
+    left.leave()
+    assert left.holds()
+    assert (tmp_path / "run" / "rest").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "run" / "rest.new").exists()
+
+
+def test_of_the_environment_a_mark_holds_what_counts_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = parse(["--once", "-f", "."])
+    before = mark._said(options)
+    for name in ("DOCKER_AUTH_CONFIG", "PYTHON_KEYRING", "HOME"):
+        monkeypatch.setenv(name, "a credential")
+    assert mark._said(options) == before
+    for name in ("DOCKER_HOST", "RECONCILE_MEMORY_MB"):
+        said = mark._said(options)
+        monkeypatch.setenv(name, "unix:///elsewhere")
+        assert mark._said(options) != said
