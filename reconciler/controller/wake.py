@@ -110,8 +110,11 @@ def _await_hint(hints: Watch, places: list[Path], matters: Callable[[str], bool]
 
 
 def _folders(places: list[Path], matters: Callable[[str], bool]) -> list[str]:
-    """Return the directories that matter, each once, from the top down, as many as are hinted at."""
-    found = list(dict.fromkeys(str(place if place.is_dir() else place.parent) for place in places))
+    """Return the directories that matter, each once, from the top down, as many as are hinted at.
+
+    A file is hinted at by itself: what else happens where it lies may be much, and is no hint.
+    """
+    found = list(dict.fromkeys(map(str, places)))
     known = set(found)
     for folder in found:  # grows as we go
         if len(found) >= FOLDERS:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.contract.watch import Watch
 from reconciler.controller import wake
 from reconciler.model.errors import EngineUnavailableError
 
@@ -155,3 +158,23 @@ def test_each_directory_is_hinted_at_once_from_the_top_down(tmp_path: Path, monk
     assert wake._folders([place, place, tmp_path], lambda _: True) == wanted
     monkeypatch.setattr(wake, "FOLDERS", 3)
     assert wake._folders([place, place, tmp_path], lambda _: True) == wanted[:3]
+
+
+def test_of_a_single_file_no_neighbour_is_a_hint_and_each_way_to_write_it_is(tmp_path: Path) -> None:
+    """In somebody's home something always changes, and each hint is 50 ms of asking."""
+    place = tmp_path / "a.yaml"
+    place.write_text("")
+    (tmp_path / "busy").mkdir()
+    with closing(Watch()) as hints:
+        hints.follow(wake._folders([place, place], lambda _: True))
+        (tmp_path / "b.yaml").write_text("")
+        (tmp_path / "busy" / "c").write_text("")
+        assert hints.wait(0.1) == []
+        for number in range(2):  # a file put in its place is hinted at like the one before
+            place.write_text(str(number))
+            assert hints.wait(1.0)
+            (tmp_path / "b.yaml").replace(place)
+            began_s = time.monotonic()
+            hints.wait(1.0)
+            assert time.monotonic() - began_s < 0.9
+            (tmp_path / "b.yaml").write_text("")
