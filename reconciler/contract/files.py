@@ -13,6 +13,7 @@ document it can't use is `None`, never an exception.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 _PIECE_BYTES = 1 << 16
+_LARGEST_BYTES = 1 << 26
 
 _TEXTS = {"session", "node", "port", "state", "message", "generation"}
 """Fields of a session's status that are no numbers."""
@@ -258,15 +260,21 @@ def parse_lease(text: str) -> Optional[Lease]:
 def read_bytes(path: Union[str, Path]) -> bytes:
     """Read a file whole. A look reads a dozen for each node, most of a few bytes: half the time that `open` takes.
 
+    A node's code may put anything there: a pipe nobody writes to is empty, and what has no end is given up.
+
     Raises:
-        OSError: if it can't be read.
+        OSError: if it can't be read, or is too large to be ours.
     """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        whole = b""
+        pieces = []
+        left = _LARGEST_BYTES
         while piece := os.read(file, _PIECE_BYTES):
-            whole += piece
-        return whole
+            pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return b"".join(pieces)
     finally:
         os.close(file)
 
@@ -299,7 +307,7 @@ def replace_text(path: Path, text: str) -> None:
 def _load(text: str) -> Dict[str, Any]:
     try:
         raw = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return raw if isinstance(raw, dict) else {}
 

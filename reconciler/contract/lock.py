@@ -18,6 +18,9 @@ PATIENCE_S = 0.25
 """Longer than anybody holds a lock only to ask."""
 
 _PAUSE_S = 0.005
+_ASKING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""Where a pipe lies in the place of a file, opening it else waits for who writes to it."""
+
 _FLOCK = "hhqqi"
 _WHOLE = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
@@ -39,7 +42,7 @@ def take(file: int) -> bool:
 def held(path: Union[str, Path]) -> bool:
     """Tell whether some program holds a file's lock; a file that is not there is held by nobody."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, _ASKING)
     except OSError:
         return False
     try:
@@ -53,7 +56,7 @@ def held(path: Union[str, Path]) -> bool:
 
 def is_write_locked(path: Union[str, Path]) -> bool:
     """Tell whether another process has locked a file for writing by its record. Source: fcntl_locking(2)."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    file = os.open(path, _ASKING)
     try:
         found = fcntl.fcntl(file, fcntl.F_GETLK, _WHOLE)
     finally:
@@ -73,7 +76,7 @@ def is_at(file: int, path: Path) -> bool:
 def remove_unheld(path: Path) -> None:
     """Remove a file that is locked by nobody; whoever locks it afterwards sees by `is_at` that it is gone."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, _ASKING)
     except OSError:
         return
     try:

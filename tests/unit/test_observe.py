@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ from reconciler.actuate import files as written
 from reconciler.contract import files
 from reconciler.contract.files import Assignments, Endpoints, Status
 from reconciler.model.errors import EngineUnavailableError, FilesError, ReconcilerError
-from reconciler.model.observed import Process, ProcessEnd, ShmNode, ShmService, Site
+from reconciler.model.observed import NodeFiles, Process, ProcessEnd, ShmNode, ShmService, Site
+from reconciler.observe.files import node_files
 from reconciler.observe.snapshot import observe
 from reconciler.stream import lease
 from tests.support.engine_checks import Rig
@@ -196,3 +198,23 @@ def test_directory_that_can_t_be_read_is_no_empty_world(site: Site, tmp_path: Pa
         look(replace(site, nodes_dir=str(tmp_path / "file")))
     with pytest.raises(ReconcilerError):
         look(replace(site, sources_dir=str(tmp_path / "file")))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "deep", "endless"])
+def test_what_a_node_s_code_puts_in_the_place_of_its_files_holds_up_no_look(tmp_path: Path, kind: str) -> None:
+    """Its directory is its own, and mounted to be written to: a look must end whatever lies there."""
+    node = tmp_path / "rc-i-1"
+    node.mkdir()
+    for name in ("status.json", "assignments.json", "alive"):
+        match kind:
+            case "pipe":
+                os.mkfifo(node / name)
+            case "deep":
+                (node / name).write_text("[" * 200_000)
+            case _:
+                (node / name).symlink_to("/dev/zero")
+    found: list[object] = []
+    look = threading.Thread(target=lambda: found.extend(node_files(tmp_path)), daemon=True)
+    look.start()
+    look.join(10)
+    assert found == [NodeFiles("rc-i-1")]
