@@ -73,7 +73,7 @@ def ravage(plant: Plant, pipeline: str, victims: Sequence[str], *, every_s: floa
             plant.kill(pipeline, victim)
 
     def until_all_are_killed() -> Iterator[Audio]:
-        for frame in audio(3_600):
+        for frame in audio(36_000):
             yield frame
             if len(kills) == len(victims) and plant.ready():
                 return
@@ -81,7 +81,7 @@ def ravage(plant: Plant, pipeline: str, victims: Sequence[str], *, every_s: floa
     with plant.open(pipeline) as session:
         arrived = [key(frame) for frame in stream(session, disturbed(until_all_are_killed(), kill, every_s=every_s))]
     with plant.open(pipeline) as session:
-        quiet = itertools.islice(audio(3_600), len(arrived))
+        quiet = itertools.islice(audio(36_000), len(arrived))
         assert arrived == [key(frame) for frame in stream(session, quiet)]
     assert [victim for victim, _ in kills] == list(victims)
     told = plant.told(f"node/{pipeline}/")
