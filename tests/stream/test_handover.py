@@ -62,6 +62,13 @@ class Chain:
         for node in nodes:
             self.instance.await_ready(self.name(node), "voice")
 
+    def second(self, node: str):  # noqa: ANN201 - a program
+        """Start the second instance of a node, and wait until it waits for the first to leave."""
+        self.versions[node] = 1
+        program = self._start(node)
+        self.instance.await_status(self.name(node), is_waiting)
+        return program
+
     def _start(self, node: str):  # noqa: ANN202 - a program
         self.instance.assign(self.name(node), self.served(node))
         kind = "Stamp" if node == "two" else "Pass"
@@ -183,9 +190,7 @@ def test_an_instance_killed_while_it_leaves_loses_nothing(standing: Chain) -> No
     with connect(standing.instance) as session:
         session.send(Text("first"))
         sent = ["first", *fill(session)]
-        standing.versions["two"] = 1
-        standing._start("two")
-        standing.instance.await_status("two-1", lambda status: any(s.state == "waiting" for s in status.sessions))
+        standing.second("two")
         generation = standing.instance.assign("two-0", leaving=(served,))
         standing.instance.await_status("two-0", lambda status: status.generation == generation)
         first.kill()
@@ -201,9 +206,7 @@ def test_the_old_one_serves_until_the_new_one_reads(standing: Chain) -> None:
     with connect(standing.instance) as session:
         session.send(Text("a"))
         assert texts_of(session, 2) == ["a0", "a."]
-        standing.versions["two"] = 1
-        new = standing._start("two")
-        standing.instance.await_status("two-1", lambda status: any(s.state == "waiting" for s in status.sessions))
+        new = standing.second("two")
         new.send_signal(signal.SIGSTOP)
         try:
             told = standing.instance.assign("two-0", leaving=(served,))
@@ -250,9 +253,7 @@ def test_a_sender_killed_while_its_reader_is_replaced_loses_nothing(standing: Ch
     with connect(standing.instance) as session:
         session.send(Text("first"))
         sent = ["first", *fill(session)]
-        standing.versions["two"] = 1
-        standing._start("two")
-        standing.instance.await_status("two-1", lambda status: any(s.state == "waiting" for s in status.sessions))
+        standing.second("two")
         arrived: list[str] = []
         standing.instance.assign("two-0", leaving=(served,))
         receiving = threading.Thread(target=lambda: arrived.extend(texts_of(session, 2 * len(sent))))
