@@ -185,6 +185,10 @@ def test_how_a_host_process_ended_outlives_the_controller(on_host: World, tmp_pa
     code.write_text(code.read_text() + ENDS.format(go=str(go)))
     on_host.manifest.write_text(on_host.manifest.read_text() + "      restart: {policy: OnFailure}\n")
 
+    def new_alone() -> bool:  # old and new overlap: one look says both that it is alone and that it is the new one
+        now = _pids(on_host)
+        return len(now) == 1 and now != before
+
     def end_alone(exit_code: int) -> None:
         (running,) = _pids(on_host)
         on_host.controller.kill()
@@ -195,7 +199,7 @@ def test_how_a_host_process_ended_outlives_the_controller(on_host: World, tmp_pa
         go.unlink()
         on_host.up_again()
 
-    eventually(lambda: len(_pids(on_host)) == 1 and _pids(on_host) != before, within_s=REPAIRED_S)
+    eventually(new_alone, within_s=REPAIRED_S)
     end_alone(3)
     on_host.repaired("ended with exit code 3")
     end_alone(0)
