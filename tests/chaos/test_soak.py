@@ -40,7 +40,7 @@ def test_a_minute_of_kills_costs_no_frame_and_doubles_none(plant: Plant) -> None
 
 
 def test_a_minute_of_kills_and_new_versions_is_not_felt() -> None:
-    """BY-04: a node is killed or replaced all the time, one after the other and all at once, under three sessions."""
+    """BY-04: containers are killed and replaced all the time, in turns and all at once, under three sessions."""
     plant = Plant()
     try:
         edited = Edited(plant)
@@ -53,6 +53,7 @@ def test_a_minute_of_kills_and_new_versions_is_not_felt() -> None:
                     lambda: edited.replace(0),
                     lambda: edited.kill(2),
                     lambda: edited.replace(1),
+                    lambda: edited.kill(1),
                     lambda: edited.kill(0),
                     lambda: edited.replace(0, 1, 2),
                 )

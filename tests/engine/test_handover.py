@@ -24,7 +24,7 @@ STALL_S = 1.0
 def edited() -> Iterator[Edited]:
     plant = Plant()
     try:
-        made = Edited(plant)
+        made = Edited(plant, on_host={1})
         plant.put("hangs", {**docker_node("hang", "Hang"), "onError": "Skip", "stallTimeoutSeconds": STALL_S})
         plant.watch()
         yield made

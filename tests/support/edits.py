@@ -14,7 +14,7 @@ from tests.support.marathon import stream
 from tests.support.place import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from reconciler.stream import Audio
 
@@ -22,25 +22,30 @@ NAME = "edited"
 
 
 class Edited:
-    """Three nodes in a row that change each frame, the middle one a host process; their versions are edited."""
+    """Three nodes in a row that change each frame, some of them host processes; their versions are edited."""
 
-    def __init__(self, plant: Plant) -> None:
+    def __init__(self, plant: Plant, *, on_host: Collection[int] = ()) -> None:
         self.plant = plant
+        self._on_host = on_host
         self._versions = [0, 0, 0]
         self.write()
 
     def write(self) -> None:
         """Put the manifest as its nodes are now; a version is another variable, or another directory of source."""
-        nodes: list[dict[str, Any]] = [docker_node(f"gain{n}", "Gain", gain=1 + n / 8) for n in range(3)]
-        nodes[1] = host_node("gain1", "Gain", gain=1 + 1 / 8)
-        for n in (0, 2):
-            nodes[n]["docker"]["env"]["VERSION"] = str(self._versions[n])
-        nodes[1]["source"] = f"./source-{self._versions[1]}/nodes"
-        source = self.plant.place.manifests / nodes[1]["source"]
+        self.plant.put(NAME, *(self._host(n) if n in self._on_host else self._docker(n) for n in range(3)), buffer=8)
+
+    def _docker(self, n: int) -> dict[str, Any]:
+        node = docker_node(f"gain{n}", "Gain", gain=1 + n / 8)
+        node["docker"]["env"]["VERSION"] = str(self._versions[n])
+        return node
+
+    def _host(self, n: int) -> dict[str, Any]:
+        folder = f"./source-{n}-{self._versions[n]}/nodes"
+        source = self.plant.place.manifests / folder
         if not source.exists():
             shutil.copytree(self.plant.place.manifests / "nodes", source)
-            (source / "version.py").write_text(f"VERSION = {self._versions[1]}\n")
-        self.plant.put(NAME, *nodes, buffer=8)
+            (source / "version.py").write_text(f"VERSION = {self._versions[n]}\n")
+        return {**host_node(f"gain{n}", "Gain", gain=1 + n / 8), "source": folder}
 
     def serving(self) -> dict[str, str]:
         """Return which instance serves which node, as the controller says."""
