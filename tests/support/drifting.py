@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,15 @@ REPAIRED_S = 25.0
 
 @dataclass(slots=True)
 class World:
-    """A pipeline of one node under a controller, with a person's hands on the engine."""
+    """A pipeline of one node under a controller, with a person's hands on the engine.
+
+    Events count from `since_s` on: what is missing when a pipeline is brought up is told in the words of a repair.
+    """
 
     place: Place
     engine: docker.APIClient
     controller: subprocess.Popen[str]
+    since_s: float = 0.0
 
     @property
     def manifest(self) -> Path:
@@ -74,7 +79,7 @@ class World:
 
     def told(self, cause: str) -> bool:
         """Whether an event names a cause."""
-        return any(cause in event.message for event in self.place.events())
+        return any(cause in event.message for event in self.place.events() if event.at_s >= self.since_s)
 
     def repaired(self, cause: str, *, within_s: float = REPAIRED_S) -> None:
         """Wait until a difference was told and is gone, and see frames pass."""
@@ -123,4 +128,5 @@ def up(place: Place, client: docker.APIClient, text: str) -> World:
     write(place, text)
     world = World(place, client, place.watch())
     eventually(world.ready, within_s=240)
+    world.since_s = time.time()
     return world
