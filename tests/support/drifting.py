@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.contract import env, labels
+from reconciler.contract import env, labels, lock
 from reconciler.stream import Session
 from tests.support.place import REPOSITORY, Place, end, eventually
 
@@ -113,7 +113,9 @@ class World:
         end(self.controller)
 
     def up_again(self) -> None:
+        """Start the next controller, and wait until it is asked for sessions; before, those that stand are used."""
         self.controller = self.place.watch()
+        eventually(lambda: lock.held(self.place.paths.controller), within_s=REPAIRED_S)
 
 
 def write(place: Place, text: str) -> None:
