@@ -7,7 +7,7 @@ One controller watches all pipelines of this module. What takes long runs for so
 from __future__ import annotations
 
 import contextlib
-import functools
+import itertools
 import statistics
 import threading
 import time
@@ -23,6 +23,8 @@ from tests.support.marathon import crowd, disturbed, ravage, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from reconciler.stream import Audio
 
 MIB = 1 << 20
 FLOW_BYTES = 10 << 30
@@ -117,19 +119,28 @@ def test_killed_containers_cost_no_frame_and_double_none(plant: Plant) -> None:
     assert count > 1_000
 
 
-def _kill_next(plant: Plant, victims: Iterator[str]) -> None:
-    plant.kill("gains", next(victims))
-
-
 def test_a_container_killed_at_the_speed_of_speech_costs_nothing(plant: Plant) -> None:
     """EC-11: now the queues are empty when it happens."""
+    victims, over = iter(("gain1", "gain2")), threading.Event()
+
+    def kill() -> None:
+        victim = next(victims, None)
+        if victim is None:
+            over.set()
+        else:
+            plant.kill("gains", victim)
+
+    def until_all_are_killed() -> Iterator[Audio]:  # however long a kill takes, and a while longer
+        for frame in paced(audio(36_000)):
+            yield frame
+            if over.is_set():
+                return
+
     with plant.open("gains") as session:
-        victims = iter(("gain1", "gain2"))
-        kill = functools.partial(_kill_next, plant, victims)
-        arrived = [key(frame) for frame in stream(session, disturbed(paced(audio(4)), kill, every_s=1.5))]
-    assert next(victims, None) is None
+        arrived = [key(frame) for frame in stream(session, disturbed(until_all_are_killed(), kill, every_s=1.5))]
     with plant.open("gains") as session:
-        assert arrived == [key(frame) for frame in stream(session, audio(4))]
+        quiet = itertools.islice(audio(36_000), len(arrived))
+        assert arrived == [key(frame) for frame in stream(session, quiet)]
 
 
 def test_five_sessions_at_once_keep_every_frame_to_themselves(plant: Plant) -> None:
