@@ -81,14 +81,15 @@ def standing(instance: Instance) -> Chain:
 
 
 def run(session: Session, standing: Chain, turns: Iterator[tuple[str, ...]]) -> list[str]:
-    """Stream as fast as it goes until nothing is left to replace; return the texts that came."""
+    """Stream as fast as it goes until nothing is left to replace, and a frame longer; return the texts that came."""
     done = threading.Event()
     failed: list[BaseException] = []
 
     def send() -> None:
         try:
-            number = 0
-            while not done.is_set():
+            number, over = 0, False
+            while not over:
+                over = done.is_set()  # asked before it is sent, so that the last one is for the last version
                 session.send(Text(f"{number}"), timeout_s=PATIENCE_S)
                 number += 1
             session.end()
