@@ -15,7 +15,7 @@ from reconciler.contract import env
 from reconciler.stream import Text
 from tests.support import drifting
 from tests.support.place import eventually
-from tests.support.world import has_ended
+from tests.support.world import has_ended, served
 
 if TYPE_CHECKING:
     import subprocess
@@ -47,6 +47,7 @@ def talking(place: Place, client: docker.APIClient) -> drifting.World:
     world = drifting.World(place, client, place.watch())
     eventually(world.ready, within_s=240)
     world.works()
+    eventually(lambda: served(place) == {"echo"}, within_s=SEEN_S)  # the program's own session is let go of
     return world
 
 
