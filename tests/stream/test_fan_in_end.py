@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.contract.files import LATEST, RELIABLE, Channel, Served
-from reconciler.stream import EndOfStream, Text
+from reconciler.stream import EndOfStream, Text, position
 from tests.stream.ends import Ends, drain, ends
 from tests.support.instance import PATIENCE_S
+from tests.support.place import eventually
 
 if TYPE_CHECKING:
     from reconciler.stream.frame import Frame
@@ -36,6 +38,13 @@ def what_comes(out: Ends, count: int, *senders: Ends) -> list[Frame]:
     return frames
 
 
+def has_ended(sender: Ends) -> bool:
+    """Whether the node has noted that the stream is over by a channel."""
+    where = position.path(sender.domain.positions, sender.channel.name, "join")
+    with contextlib.closing(position.Position(where)) as found:
+        return found.ended == 1
+
+
 @pytest.mark.parametrize("by", ["replacement", "kill"])
 @pytest.mark.parametrize("delivery", [RELIABLE, LATEST])
 def test_the_end_by_one_of_several_inputs_outlives_its_reader_and_its_sender(
@@ -52,7 +61,7 @@ def test_the_end_by_one_of_several_inputs_outlives_its_reader_and_its_sender(
         left.send(EndOfStream())
         right.send(Text("a"))
         assert [frame.text for frame in what_comes(out, 1, left, right) if isinstance(frame, Text)] == ["a"]
-        time.sleep(0.2)  # the inputs are taken in turn
+        eventually(lambda: has_ended(left), within_s=PATIENCE_S)  # the inputs are taken in turn
         left.sender.close()
         instance.assign("join-1", served)
         if by == "kill":
