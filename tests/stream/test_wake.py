@@ -17,7 +17,6 @@ from reconciler.stream.inbox import Inbox
 from reconciler.stream.spin import LONG_YIELD_S, REST_S, SPIN_ENV, SenderWaits, Spin
 from reconciler.stream.subscriber import Subscriber
 from tests.stream.ends import drain, ends
-from tests.support.instance import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.support.instance import Instance
@@ -130,28 +129,26 @@ def rest_ms(spin: Spin, clock: Clock) -> int:
     return round((clock.now - begun) * 1e3)
 
 
-def eventually_spins(spin: Spin) -> bool:
-    deadline = time.monotonic() + PATIENCE_S
-    while not spin.begin() and time.monotonic() < deadline:
-        time.sleep(REST_S / 10)
-    return spin.begin()
-
-
-def test_a_reader_spins_only_while_frames_come_soon_and_no_other_thread_does() -> None:
+def test_a_reader_spins_only_while_frames_come_soon_and_no_other_thread_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(time.perf_counter())
+    monkeypatch.setattr(spins, "time", clock)
+    monkeypatch.setattr(spins, "_YIELD", lambda: clock.sleep(LONG_YIELD_S / 10))
+    monkeypatch.setattr(spins, "_WOKEN", {})
     spin = Spin()
     assert not spin.begin()
-    spin.blocked(time.perf_counter() - 1)
+    spin.blocked(clock.now - 1)
     assert not spin.begin(), "a second passed before something came"
-    spin.blocked(time.perf_counter())
+    spin.blocked(clock.now)
     assert spin.begin()
     with SenderWaits():
         assert not spin.begin()
     assert spin.begin()
-    other = threading.Thread(target=Spin().blocked, args=(time.perf_counter(),))
+    other = threading.Thread(target=Spin().blocked, args=(clock.now,))
     other.start()
     other.join()
     assert not spin.begin(), "a frame has just woken another thread"
-    assert eventually_spins(spin)
+    clock.sleep(2 * REST_S)
+    assert spin.begin()
     while spin.again():
         pass
     assert not spin.begin(), "nothing came for the whole time"
