@@ -23,6 +23,7 @@ spec:
       docker: {pythonVersion: "3.11", systemDependencies: [libogg0], pythonPackages: ["PACKAGE"], isolated: true}
 """
 CODE = "from reconciler.node import Node\n\n\nclass Echo(Node):\n    def process(self, frame):\n        return frame\n"
+BUILT_S = 240.0
 
 
 def write(place: Place, *pipelines: str, package: str = "flatbuffers") -> None:
@@ -78,7 +79,7 @@ def test_a_build_that_failed_is_tried_at_once_when_the_manifest_changes(place: P
     """EC-01."""
     write(place, "one", package="no-such-package-anywhere")
     place.watch()
-    eventually(lambda: condition(place)["reason"] == "BuildFailed", within_s=60)
+    eventually(lambda: condition(place)["reason"] == "BuildFailed", within_s=BUILT_S)
     found = condition(place)
     assert found["status"] == "False"
     assert "install iceoryx2==0.10.* numpy no-such-package-anywhere" in found["message"]
@@ -87,7 +88,7 @@ def test_a_build_that_failed_is_tried_at_once_when_the_manifest_changes(place: P
     assert "state: not on the engine" in failed.stdout
     assert "::step install iceoryx2" in failed.stdout, "the whole output is kept"
     write(place, "one", package="toolz")
-    eventually(lambda: condition(place)["status"] == "True", within_s=60)
+    eventually(lambda: condition(place)["status"] == "True", within_s=BUILT_S)
 
 
 def condition(place: Place) -> dict[str, str]:
