@@ -21,7 +21,7 @@ from reconciler.controller.instance import Instance
 from reconciler.controller.loop import Loop
 from reconciler.engine.recent import IMAGES_FRESH_S
 from tests.support.engine import client as past_our_door
-from tests.support.place import Place, end, eventually
+from tests.support.place import Place, end, eventually, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -349,17 +349,20 @@ def test_a_second_once_issues_no_write_call(place: Place, monkeypatch: pytest.Mo
 
 def test_images_are_built_listed_and_pruned_apart_from_the_rest(place: Place, engine: docker.APIClient) -> None:
     manifest = place.copy("echo") / "echo.yaml"
-    text = manifest.read_text().replace('pythonVersion: "3.11"', 'pythonVersion: "3.11"\n        pythonPackages: [six]')
+    package = f'["{unique("six")}"]'
+    asked = f'pythonVersion: "3.11"\n        pythonPackages: {package}'
+    text = manifest.read_text().replace('pythonVersion: "3.11"', asked)
     manifest.write_text(text)
     directory = ("-f", str(place.manifests))
     assert place.reconcile("images", "build", *directory).returncode == 0
     assert not _containers(engine, place)
     ours = [item["metadata"]["name"] for item in place.items("images") if _is_ours(engine, item, place)]
+    assert ours
     listed = place.reconcile("images", "ls", *directory)
     assert all(name in listed.stdout for name in ours)
     assert place.reconcile("images", "prune", *directory).returncode == 0
     assert [i["metadata"]["name"] for i in place.items("images") if _is_ours(engine, i, place)] == ours
-    manifest.write_text(text.replace("[six]", "[]"))
+    manifest.write_text(text.replace(package, "[]"))
     assert place.reconcile("images", "prune", *directory).returncode == 0
     left = [i["metadata"]["name"] for i in place.items("images") if _is_ours(engine, i, place)]
     assert not set(ours) & set(left)
