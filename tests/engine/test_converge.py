@@ -159,6 +159,8 @@ def test_sigterm_ends_the_controller_and_leaves_the_streams(place: Place, engine
     place.copy("echo")
     controller = place.watch()
     eventually(lambda: _ready(place), within_s=240)
+    standing = place.paths.endpoints / "echo.json"
+    eventually(lambda: '"ready": true' in standing.read_text(), within_s=30)  # written beside the conditions
     before = _running(engine, place)
     assert end(controller) == 0
     assert _running(engine, place) == before
