@@ -17,7 +17,7 @@ from reconciler.controller.event import Event
 from reconciler.controller.pace import Pace
 from reconciler.controller.queue import Queue
 from reconciler.model.errors import ReconcilerError
-from reconciler.model.memory import new_ends
+from reconciler.model.memory import new_ends, see_health
 from reconciler.model.status import carry_times
 from reconciler.plan.outlook import ON_ITS_WAY
 from reconciler.plan.plan import Plan, plan, plan_sessions
@@ -257,6 +257,7 @@ class Loop:
         desired = self._world.load()
         observed = self._look(hasty=hasty)
         self._queue.see(desired, observed, in_flight=memory.in_flight)
+        memory = see_health(memory, observed, now_s=self._clock(), in_flight=memory.in_flight)
         memory = replace(memory, ends=self._read_ends(observed))
         found = plan(desired, observed, memory, now_s=self._clock())
         for step in found.steps:

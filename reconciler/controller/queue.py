@@ -21,6 +21,7 @@ from reconciler.model.memory import (
     forget,
     note_ends,
     remember,
+    see_health,
     see_images,
     see_sessions,
     see_signs_of_life,
@@ -84,13 +85,14 @@ class Queue:
             return len(self._memory.in_flight) - len(self._building)
 
     def see(self, desired: Desired, observed: Observed, *, in_flight: frozenset[str]) -> None:
-        """Note which pipelines have sessions now and which instances are silent, and forget what is no more.
+        """Note which pipelines have sessions and which instances are up or silent, and forget what is no more.
 
         `in_flight` are the objects with an action under way when the look began.
         """
         now_s = self._clock()
         with self._lock:
             seen = see_signs_of_life(see_sessions(self._memory, desired, now_s=now_s), observed, now_s=now_s)
+            seen = see_health(seen, observed, now_s=now_s, in_flight=in_flight)
             self._memory = forget(see_images(seen, observed, now_s=now_s), observed, now_s=now_s, in_flight=in_flight)
 
     def note_ends(self, observed: Observed, ends: Iterable[End]) -> None:

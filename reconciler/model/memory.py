@@ -16,10 +16,10 @@ from reconciler.model.action import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.model.desired import Desired
-    from reconciler.model.observed import Observed
+    from reconciler.model.observed import Container, Observed
 
 HEALTHY_AFTER_S = 600.0
 """An object that went well for this long is forgiven its earlier failures."""
@@ -43,11 +43,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """How often an instance was started in a row without a healthy while between, when last, and how often in all."""
+    """How often an instance was started in a row without a healthy while between, when last, and how often in all.
+
+    `up_s` is since when it has been up, from its start or from when it was seen so; None while it is not.
+    """
 
     count: int
     at_s: float
     total: int = 1
+    up_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +138,8 @@ def remember(memory: Memory, step: Step, outcome: Outcome, *, now_s: float) -> M
         name = step.object.split("/", 1)[1]
         silent.pop(name, None)
         stopped.pop(name, None)
-        last = starts.get(step.object)
-        lately = last is not None and now_s - last.at_s < HEALTHY_AFTER_S
-        starts[step.object] = Starts(last.count + 1 if last and lately else 1, now_s, last.total + 1 if last else 1)
+        last = starts.get(step.object, Starts(0, now_s, 0))
+        starts[step.object] = Starts(last.count + 1, now_s, last.total + 1, up_s=now_s)
     in_flight = memory.in_flight - {step.object}
     memory = replace(memory, failures=failures, starts=starts, in_flight=in_flight)
     memory = replace(memory, silent_since_s=silent, stopped=stopped)
@@ -157,6 +160,35 @@ def see_signs_of_life(memory: Memory, observed: Observed, *, now_s: float) -> Me
     running = {c.name for c in observed.containers if c.state == "running"} | {p.name for p in observed.processes}
     silent = running - {files.name for files in observed.node_files if files.alive}
     return replace(memory, silent_since_s={name: memory.silent_since_s.get(name, now_s) for name in sorted(silent)})
+
+
+def see_health(memory: Memory, observed: Observed, *, now_s: float, in_flight: frozenset[str]) -> Memory:
+    """Note what is up and what is not, and forgive what has been up for long its earlier ends.
+
+    Only while it is up does time count: what waits for its next start, or gives no sign of life, does not get better
+    by that. `in_flight` are the objects with an action under way when the look began, of which it tells nothing.
+    """
+    if not memory.starts:
+        return memory
+    alive = {files.name for files in observed.node_files if files.alive}
+    up = {f"process/{process.name}" for process in observed.processes if process.name in alive}
+    up |= {f"container/{c.name}" for c in observed.containers if c.state == "running" and _is_well(c, alive)}
+    starts = {
+        key: last if key in in_flight else _after_look(last, is_up=key in up, now_s=now_s)
+        for key, last in memory.starts.items()
+    }
+    return memory if starts == memory.starts else replace(memory, starts=starts)
+
+
+def _is_well(container: Container, alive: Collection[str]) -> bool:
+    """Whether a container that runs does what it is for; in a sandbox there is no runtime that could give a sign."""
+    return container.kind != "node" or container.name in alive
+
+
+def _after_look(last: Starts, *, is_up: bool, now_s: float) -> Starts:
+    healthy = last.up_s is not None and now_s - last.up_s >= HEALTHY_AFTER_S
+    up_s = (now_s if last.up_s is None else last.up_s) if is_up else None
+    return replace(last, count=0 if healthy else last.count, up_s=up_s)
 
 
 def new_ends(memory: Memory, observed: Observed) -> Iterator[End]:
@@ -195,9 +227,11 @@ def forget(memory: Memory, observed: Observed, *, now_s: float, in_flight: froze
     """Drop what is old and concerns nothing that is there any more, so that the memory stays as small as the world.
 
     `in_flight` are the objects with an action under way when the look began. What lives although it was told to end
-    before that was started anew, by a call whose answer was lost or by somebody else: it then ends by itself.
+    before that was started anew, by a call whose answer was lost or by somebody else: it then ends by itself. A host
+    process that waits for its next start is there by its files alone, for as long as it is wanted.
     """
     there = {f"container/{c.name}" for c in observed.containers} | {f"process/{p.name}" for p in observed.processes}
+    there |= {f"process/{files.name}" for files in observed.node_files}
     runs = {c.id for c in observed.containers} | {files.name for files in observed.node_files}
     oldest_s = now_s - HEALTHY_AFTER_S
     alive = {files.name for files in observed.node_files if files.alive}

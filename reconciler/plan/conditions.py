@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.plan.sharing import NodeInstance, Wanted
 
 CRASH_LOOP_AFTER = 3
-"""Starts in a row (each within the healthy time of the last) from which a node counts as crash looping."""
+"""Starts in a row (without a healthy while between) from which a node counts as crash looping."""
 
 RAISED = "NodeRaised"
 """Reason of a session that is served, and in whose present stream a node raised."""
