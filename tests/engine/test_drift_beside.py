@@ -213,9 +213,10 @@ def test_what_a_sigkill_leaves_in_shared_memory(world: World) -> None:
     eventually(lambda: served(world.place) == {"echo"}, within_s=REPAIRED_S)  # the program's own session is let go of
     before = _level(world)
     for _ in range(3):
+        world.settle()
         world.engine.kill(world.seen()["Id"])
         world.repaired("container ended with exit code 137")
-    eventually(lambda: world.told("of their programs were killed"), within_s=REPAIRED_S)
+        eventually(lambda: world.told("of their programs were killed"), within_s=REPAIRED_S)
     eventually(lambda: _level(world) == before, within_s=REPAIRED_S)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import docker
 
+    from reconciler.controller.event import Event
+
 LIMITS = "resourceLimits: {memoryMb: 128, cpuCores: 1.0, pids: 64}"
 MANIFEST = """
 apiVersion: reconciler.dev/v1alpha1
@@ -35,19 +37,21 @@ DOCKER = f"""
         {LIMITS}
 """
 REPAIRED_S = 25.0
+QUIET_S = 1.0
+"""What a controller does is told a moment after it has been done; at rest nothing follows."""
 
 
 @dataclass(slots=True)
 class World:
     """A pipeline of one node under a controller, with a person's hands on the engine.
 
-    Events count from `since_s` on: what is missing when a pipeline is brought up is told in the words of a repair.
+    Events count after the first `before`: what a pipeline lacks when it is brought up is told in the words of a repair.
     """
 
     place: Place
     engine: docker.APIClient
     controller: subprocess.Popen[str]
-    since_s: float = 0.0
+    before: int = 0
 
     @property
     def manifest(self) -> Path:
@@ -77,9 +81,23 @@ class World:
         running = [c["State"] for c in self.containers()] in ([], ["running"])
         return running and self.conditions().get("Ready", {}).get("status") == "True"
 
-    def told(self, cause: str) -> bool:
-        """Whether an event names a cause."""
-        return any(cause in event.message for event in self.place.events() if event.at_s >= self.since_s)
+    def settle(self) -> None:
+        """Wait until nothing more is told, and count only what is told from now on."""
+
+        def quiet() -> bool:
+            self.before = len(self.place.events())
+            time.sleep(QUIET_S)
+            return len(self.place.events()) == self.before
+
+        eventually(quiet, within_s=REPAIRED_S)
+
+    def events(self) -> list[Event]:
+        """Return what was told since the world had settled, in the order of the journal."""
+        return self.place.events()[self.before :]
+
+    def told(self, cause: str, *, of: str = "") -> bool:
+        """Whether an event names a cause, of an object where one is named."""
+        return any(cause in event.message and event.object.endswith(of) for event in self.events())
 
     def repaired(self, cause: str, *, within_s: float = REPAIRED_S) -> None:
         """Wait until a difference was told and is gone, and see frames pass."""
@@ -87,7 +105,7 @@ class World:
             eventually(lambda: self.told(cause), within_s=within_s)
             eventually(self.ready, within_s=within_s)
         except AssertionError as error:
-            events = [event.message for event in self.place.events()]
+            events = [event.message for event in self.events()]
             raise AssertionError(f"{cause}: {events[-12:]} {self.conditions('Node')}") from error
         self.works()
 
@@ -130,5 +148,5 @@ def up(place: Place, client: docker.APIClient, text: str) -> World:
     write(place, text)
     world = World(place, client, place.watch())
     eventually(world.ready, within_s=240)
-    world.since_s = time.time()
+    world.settle()
     return world
