@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.controller.loop import RESYNC_S
 from reconciler.process import HostProcesses, table
 from tests.support.drifting import REPAIRED_S, World
 from tests.support.place import eventually
@@ -81,12 +82,15 @@ def test_status(world: World, hand: Callable[[Path], None]) -> None:
 
 @HANDS
 def test_endpoints(world: World, hand: Callable[[Path], None]) -> None:
-    path = world.place.paths.endpoints / "echo.json"
+    """Nobody tells of a change there: the next look in time finds it."""
+    path, started = world.place.paths.endpoints / "echo.json", world.seen()["State"]["StartedAt"]
     before = path.read_bytes()
     hand(path)
-    world.engine.kill(world.seen()["Id"])  # nobody tells of a change there: a look is needed
-    world.repaired("endpoints")
-    eventually(lambda: path.read_bytes() == before, within_s=REPAIRED_S)
+    cause = "endpoints are missing" if hand is _delete else "endpoints differ"
+    eventually(lambda: world.told(cause), within_s=RESYNC_S + 10)
+    assert path.read_bytes() == before
+    world.repaired(cause)
+    assert world.seen()["State"]["StartedAt"] == started
 
 
 def test_directory_removed_under_a_running_node(world: World) -> None:

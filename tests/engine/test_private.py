@@ -168,9 +168,12 @@ def test_memory_that_dies_comes_back_with_its_nodes_and_goes_with_its_pipeline(w
     assert {c["Id"] for c in of(world, "first")} == nodes
     streams(world, "first")
 
+    world.settle()
     world.engine.remove_container(sandbox["Id"], force=True)
     eventually(lambda: not nodes & {c["Id"] for c in of(world, "first")}, within_s=REPAIRED_S)
     eventually(lambda: ready(world) and len(of(world, "first")) == 2, within_s=REPAIRED_S)
+    assert world.told("container is missing", of=sandbox["Names"][0])
+    assert world.told("its shared memory is gone")
     streams(world, "first")
     assert {c["Id"] for c in (*of(world, "second"), *of(world, "second", "sandbox"))} == bystander
     shutil.rmtree(world.place.manifests / "first")
