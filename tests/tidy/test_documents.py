@@ -72,6 +72,28 @@ def functions(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_row_is_in_a_table(path: Path) -> None:
+    """A line between rows ends the table, and the rows after it are shown as they are written."""
+    assert stray_rows(text(path)) == []
+
+
+def test_stray_rows_are_found() -> None:
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert stray_rows(f"{table}\n{table}```\n| 3 | 4 |\n```\n") == []
+    assert stray_rows(f"{table}\n| 3 | 4 |\n| 5 | 6 |\n") == ["| 3 | 4 |"]
+
+
+def stray_rows(document: str) -> list[str]:
+    """Return the rows that begin a table without being its head."""
+    lines = ["", *re.sub(r"^```.*?^```$", "", document, flags=re.MULTILINE | re.DOTALL).splitlines(), ""]
+    return [
+        line
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False)
+        if line.startswith("|") and not before.startswith("|") and not re.fullmatch(r"\|[-:| ]+\|", after)
+    ]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
 def test_links_lead_somewhere(path: Path) -> None:
     missing = [link for link in LINK.findall(text(path)) if not (ROOT / path.parent / link).exists()]
     assert missing == []
