@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from reconciler.contract import VERSION
 from reconciler.model.action import __file__ as action_file
-from tests.support.tree import ROOT, files, text, tree
+from tests.support.tree import ROOT, files, modules, text, tree
 
 REQUIREMENTS = Path("docs/requirements.md")
 ARCHITECTURE = Path("ARCHITECTURE.md")
@@ -25,6 +26,9 @@ IDS = [
 
 DOCUMENTS = [path for path in files(".md") if path.name != "CHANGELOG.md"]
 CITED_TEST = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`")
+CITED_PREFIX = re.compile(r"`(test_\w+)…`")
+"""A test by the beginning of its name, wherever it is."""
+
 ANCHOR = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
@@ -65,6 +69,31 @@ def test_cited_tests_exist(path: Path) -> None:
         if not (ROOT / file).is_file() or (name and name not in functions(Path(file)))
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_a_beginning_is_that_of_one_test(path: Path) -> None:
+    """That of none was renamed; that of several would not tell when one of them is."""
+    found = {prefix: beginning_with(prefix) for prefix in CITED_PREFIX.findall(text(path))}
+    assert {prefix: names for prefix, names in found.items() if len(names) != 1} == {}
+
+
+def test_beginnings_are_found() -> None:
+    assert len(CITED_PREFIX.findall(text(Path("docs/delivery.md")))) > 50
+    assert beginning_with("test_beginnings_are") == [
+        f"{Path('tests/tidy/test_documents.py')}::test_beginnings_are_found"
+    ]
+    assert beginning_with("test_beginnings_were") == []
+
+
+def beginning_with(prefix: str) -> list[str]:
+    """Return the tests whose name begins so."""
+    return [name for name in every_test() if name.rpartition("::")[2].startswith(prefix)]
+
+
+@cache
+def every_test() -> list[str]:
+    return [f"{path}::{name}" for path in modules("tests") for name in sorted(functions(path))]
 
 
 def functions(path: Path) -> set[str]:
