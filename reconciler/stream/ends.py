@@ -38,8 +38,10 @@ class Ends:
         self.publishers: List[Publisher] = []
         subscribers: List[Subscriber] = []
         try:
-            subscribers.extend(Subscriber(domain, channel, "") for channel in endpoints.outputs)
+            # In this order, since nodes make the channels they send on first: who meets another in the making of one
+            # waits for 20 ms and more.
             self.publishers.extend(Publisher(domain, channel) for channel in endpoints.inputs)
+            subscribers.extend(Subscriber(domain, channel, "") for channel in endpoints.outputs)
             self.inbox = Inbox(subscribers)
         except BaseException:
             for publisher in self.publishers:

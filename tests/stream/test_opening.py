@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 import sys
@@ -10,18 +11,22 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.contract import files, lock, names
+from reconciler.node.graph import Graph
 from reconciler.stream import PipelineNotFound, Session, SessionNotFound, SessionNotReady, Text
+from reconciler.stream.channel import Domain
+from reconciler.stream.ends import Ends
 from tests.support.instance import PATIENCE_S, chain
 from tests.support.place import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reconciler.stream.channel import Services
     from tests.support.instance import Instance
 
 NODES = Path(__file__).parent / "nodes"
@@ -125,6 +130,23 @@ def test_ends_are_opened_while_the_nodes_still_get_ready(instance: Instance, con
         assert len(list(session)) == 1
     thread.join()
     assert opened
+
+
+def test_program_and_node_begin_with_other_channels(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They open at the same time, and iceoryx2 lets the second wait for long where both make the same one."""
+    opened: list[str] = []
+
+    def watched(domain: Domain, channel: files.Channel, real: Any = Domain.open) -> Services:
+        opened.append(channel.node)
+        return real(domain, channel)
+
+    monkeypatch.setattr(Domain, "open", watched)
+    served, ends = chain("s", "pass")
+    program, node = instance.domain("program"), instance.domain("node")
+    Ends(program, ends).close()
+    Graph(node, served[0], running=lambda: True, log=logging.getLogger("node")).close()
+    node.close()
+    assert opened == ["", "pass", "pass", ""]
 
 
 def test_ends_that_changed_until_the_session_was_ready_are_those_told_last(
