@@ -76,7 +76,11 @@ class Barrier:
 
     def __call__(self) -> None:
         """Pass."""
-        self._release()
+        try:
+            self._release()
+        except RuntimeError:  # a signal's handler raised between these two, the last time
+            self._acquire()
+            self._release()
         self._acquire()
 
 

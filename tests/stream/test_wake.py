@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.contract.files import LATEST, Channel
-from reconciler.stream import Text, inbox
+from reconciler.stream import Text, inbox, position
 from reconciler.stream import spin as spins
 from reconciler.stream.inbox import Inbox
 from reconciler.stream.spin import LONG_YIELD_S, REST_S, SPIN_ENV, SenderWaits, Spin
@@ -27,7 +27,7 @@ SENDER = f"""
 import sys, random
 from pathlib import Path
 from reconciler.contract.files import Channel
-from reconciler.stream import Text
+from reconciler.stream import position, Text
 from reconciler.stream.channel import Domain
 from reconciler.stream.publisher import Publisher
 
@@ -175,3 +175,10 @@ def test_a_reader_told_not_to_spin_blocks(monkeypatch: pytest.MonkeyPatch) -> No
     spin = Spin()
     spin.blocked(time.perf_counter())
     assert not spin.begin()
+
+
+def test_a_barrier_that_was_interrupted_is_passed_again() -> None:
+    barrier = position.Barrier()
+    barrier._release()  # a signal's handler raises before the next step
+    barrier()
+    barrier()
