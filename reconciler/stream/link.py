@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Sequence, Se
 from reconciler.contract import files
 from reconciler.contract import header as wire
 from reconciler.stream import opening
-from reconciler.stream.errors import Closed, FrameInvalid, NodeFailed, SessionNotReady, TimedOut
+from reconciler.stream.errors import Closed, FrameInvalid, NodeFailed, SessionNotReady, StreamError, TimedOut
 from reconciler.stream.forks import Forks
 from reconciler.stream.frame import EndOfStream, Error, Frame
 from reconciler.stream.inbox import IDLE_LOOK_S
+from reconciler.stream.together import Together
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Endpoints
     from reconciler.contract.paths import Paths
     from reconciler.stream.ends import Ends
     from reconciler.stream.lease import Held
+    from reconciler.stream.publisher import Publisher
     from reconciler.stream.subscriber import Subscriber
 
 F = TypeVar("F", bound=Frame)
@@ -198,21 +200,33 @@ class Link:
 
     def _send(self, frame: Frame, timeout_s: float) -> None:
         self._need_open()
-        if len(self._publishers) > 1:
-            self.ready(timeout_s)
-        for end in reversed(self._publishers):
-            end.send(frame, epoch=self.epoch, seq=self._seq, timeout_s=timeout_s, look=self._is_open)
-        self._seq += 1
+        try:
+            if len(self._publishers) == 1:
+                self._publishers[0].send(
+                    frame, epoch=self.epoch, seq=self._seq, timeout_s=timeout_s, look=self._is_open
+                )
+            else:
+                self._send_together(self._publishers, frame, timeout_s)
+            self._seq += 1
+        except StreamError:
+            raise
+        except BaseException:
+            self._seq += 1  # a signal's handler raised: the frame may have been sent, so its number is used up
+            raise
+
+    def _send_together(self, ends: Sequence[Publisher], frame: Frame, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        self.ready(timeout_s)
+        together = Together(ends, frame, epoch=self.epoch, seq=self._seq, look=self._is_open)
+        together.send(max(deadline - time.monotonic(), 0.0))
 
     def _end(self, timeout_s: float) -> None:
         """Send the end by each publisher that has not sent it in a call which an exception ended."""
         self._need_open()
         sent = [end.count(timeout_s=timeout_s, look=self._is_open) for end in self._publishers]
         self._ending = before = self._ending or sent
-        self.ready(timeout_s)
-        for index, end in enumerate(self._publishers):
-            if sent[index] == before[index]:
-                end.send(EndOfStream(), epoch=self.epoch, seq=self._seq, timeout_s=timeout_s, look=self._is_open)
+        left = [end for index, end in enumerate(self._publishers) if sent[index] == before[index]]
+        self._send_together(left, EndOfStream(), timeout_s)
 
     def _waiting(self) -> bool:
         """Tell whether a frame, or the end of the stream, can be received without waiting."""

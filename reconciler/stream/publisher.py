@@ -17,19 +17,19 @@ from reconciler.contract import header as wire
 from reconciler.stream import channel as channels
 from reconciler.stream import codec, forks, memory, reserved
 from reconciler.stream.credit import Credit
-from reconciler.stream.errors import Backpressure, Closed, SharedMemoryFull, TransportError
+from reconciler.stream.errors import Backpressure, Closed, TransportError
 from reconciler.stream.keeper import Keeper
+from reconciler.stream.loans import Loans, fill
 from reconciler.stream.position import Barrier
-from reconciler.stream.room import DIRECTORY, SMALL_BYTES, Room
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Channel
     from reconciler.stream.frame import Frame
+    from reconciler.stream.together import Together
 
 F = TypeVar("F", bound="Frame")
 
 FIRST_SLICE_BLOCKS = 16
-LOAN_PAUSE_S = 0.001
 KEPT_BYTES = 1 << 18
 """So much is sent before what was acknowledged of it is let go of: a part of what a core's own cache holds."""
 
@@ -37,9 +37,8 @@ AWAKE, ASLEEP, DOUBT = range(3)
 """Whether to look before a send what readers ask for: all were awake after the last one, one slept, or an exception
 ended it, so that it may have taken place or not."""
 
-_LOAN: Any = getattr(iox.Publisher, "__loan_slice_uninit", iox.Publisher.loan_slice_uninit)
 _INITIALIZED: Any = getattr(iox.SampleMutUninit, "__assume_init", iox.SampleMutUninit.assume_init)
-"""What iceoryx2's methods do once they have asked `typing` for the element type, which takes as long as the rest."""
+"""What iceoryx2's method does once it has asked `typing` for the element type, which takes as long as the rest."""
 
 
 class Publisher:
@@ -80,7 +79,7 @@ class Publisher:
         except (iox.PublisherCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a sender on {channel.name}: {error}"
             raise TransportError(msg) from error
-        self._room = Room(slots)
+        self._loans = Loans(self._publisher, slots, channel.name)
         self._credit = Credit(domain.positions, channel, self.incarnation)
         forks.guard(self)
 
@@ -93,8 +92,11 @@ class Publisher:
         cause: wire.Cause = wire.NO_CAUSE,
         timeout_s: Optional[float] = None,
         look: Optional[Callable[[], bool]] = None,
+        together: Optional[Together] = None,
     ) -> None:
         """Send one frame, waiting for room; `timeout_s` None waits for as long as `look` says so.
+
+        Where the frame goes into other channels, too, `together` sends it when all of them have memory for it.
 
         Raises:
             FrameInvalid: if the frame can't be carried.
@@ -102,8 +104,7 @@ class Publisher:
             SharedMemoryFull: if the payload does not fit.
             Closed: if this end is closed, or `look` gave up.
         """
-        encoded = codec.encode(frame)
-        metadata = codec.encode_metadata(frame.metadata) if frame.metadata else b""
+        encoded, metadata = codec.encode(frame), codec.encode_metadata(frame.metadata) if frame.metadata else b""
         with self._lock:
             if not self._open:
                 self._need_open()
@@ -115,7 +116,7 @@ class Publisher:
                 self._repeat(deadline, look)
             flags = wire.OLDEST if self._afresh else 0
             if encoded[4:] != self._alike[0]:
-                # In one step: a signal's handler may raise between any two.
+                # In one step, as a signal's handler may raise.
                 self._alike = (encoded[4:], wire.encode_tail(*encoded[4:], self._port))
             cause_input, cause_incarnation, cause_position, cause_nth = cause
             try:
@@ -140,15 +141,28 @@ class Publisher:
                 )
             except wire.OUT_OF_RANGE as error:
                 raise codec.untimely(frame) from error
-            filled = None
-            if "_loan" in frame.__dict__:
-                filled = frame.__dict__["_loan"].take(self, encoded, metadata)
+            filled = frame.__dict__["_loan"].take(self, encoded, metadata) if "_loan" in frame.__dict__ else None
             sample = filled or self._loan(encoded[2] + len(metadata), deadline, look)
             window = self._windows.at(sample)
             if filled is None:
-                _fill(window, encoded, metadata)
+                fill(window, encoded, metadata)
             window.header[:] = head + self._alike[1]
-            self._send(sample, flags)
+            if together is None:
+                self._send(sample, flags)
+            else:
+                together.add(self, sample, flags)
+                del sample, filled  # an error would keep it
+                together.go_on()
+
+    def begin(self, sample: iox.SampleMutUninit) -> iox.SampleMut:
+        """Return what sends a complete frame. From now on that may have been sent, until `finish` says so."""
+        self._attend = DOUBT
+        ready: iox.SampleMut = _INITIALIZED(sample)
+        return ready
+
+    def finish(self, flags: int) -> None:
+        """Count a frame that was sent, and wake readers that sleep."""
+        self._send(None, flags)
 
     def ready(self, *, timeout_s: Optional[float] = None, look: Optional[Callable[[], bool]] = None) -> None:
         """Wait until a frame may be sent.
@@ -230,6 +244,7 @@ class Publisher:
             if self._open:
                 self._open = False
                 self._credit.close()
+                self._loans.close()
                 del self._publisher, self._notifier, self._ends
                 if self._keeper is not None:
                     self._keeper.close()
@@ -277,7 +292,7 @@ class Publisher:
 
         def again(sample: iox.Sample, header: wire.Header, flags: int) -> None:
             size_bytes = header.payload_bytes + header.metadata_bytes
-            copy = self._loan_again(size_bytes, deadline, look)
+            copy = self._loans.take_for_copy(size_bytes, deadline, look)
             memory.duplicate(sample, copy, size_bytes)
             wire.set_flags(self._windows.at(copy).header, flags)
             _INITIALIZED(copy).send()
@@ -307,65 +322,24 @@ class Publisher:
         self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
     ) -> iox.SampleMutUninit:
         """Loan memory; where readers hold all of it, wait until one lets go."""
-        if size_bytes > self._room.segment_bytes:
-            self._room.grow(size_bytes, self.channel.name)
         self._weight += size_bytes
         if self._weight >= KEPT_BYTES:
             self._let_go()
         while True:
-            sample = self._try_loan(size_bytes)
+            sample = self._loans.take(size_bytes)
             if sample is not None:
                 return sample
-            self._pause("its readers hold all of its memory: drop received arrays sooner", deadline, look)
+            self._loans.pause("its readers hold all of its memory: drop received arrays sooner", deadline, look)
 
-    def _loan_again(
-        self, size_bytes: int, deadline: Optional[float], look: Optional[Callable[[], bool]]
-    ) -> iox.SampleMutUninit:
-        """Loan memory for a copy. That there is none is no error of the frame that is about to be sent: wait."""
-        said = (
-            f"{size_bytes:,} bytes are missing to send again what a reader that came back asks for: free or enlarge "
-            f"{DIRECTORY}, or drop received arrays sooner"
-        )
-        while True:
-            with contextlib.suppress(SharedMemoryFull):
-                sample = self._try_loan(size_bytes)
-                if sample is not None:
-                    return sample
-            self._pause(said, deadline, look)
-
-    def _pause(self, missing: str, deadline: Optional[float], look: Optional[Callable[[], bool]]) -> None:
-        """Wait a moment for memory."""
-        if deadline is not None and time.monotonic() > deadline:
-            msg = f"{self.channel.name}: {missing}"
-            raise Backpressure(msg)
-        if look is not None and not look():
-            msg = f"{self.channel.name}: closed while waiting for memory"
-            raise Closed(msg)
-        time.sleep(LOAN_PAUSE_S)
-
-    def _try_loan(self, size_bytes: int) -> Optional[iox.SampleMutUninit]:
-        try:
-            sample: iox.SampleMutUninit = _LOAN(self._publisher, -(-size_bytes // wire.BLOCK_BYTES) or 1)
-        except iox.LoanError as error:
-            if "OutOfMemory" in str(error) or "ExceedsMaxLoans" in str(error):
-                return None
-            msg = f"iceoryx2 refuses {size_bytes:,} bytes on {self.channel.name}: {error}"
-            raise TransportError(msg) from error
-        if size_bytes > SMALL_BYTES:
+    def _send(self, sample: Optional[iox.SampleMutUninit], flags: int) -> None:
+        """Send a complete frame, unless it was (None); then count it, and wake readers that sleep."""
+        if sample is not None:
+            self._attend = DOUBT
             try:
-                self._room.touch(sample.payload_ptr, size_bytes, self.channel.name)
-            except SharedMemoryFull:
-                del sample  # the error would keep it
-                raise
-        return sample
-
-    def _send(self, sample: iox.SampleMutUninit, flags: int) -> None:
-        self._attend = DOUBT
-        try:
-            _INITIALIZED(sample).send()
-        except iox.SendError as error:
-            msg = f"iceoryx2 can't send on {self.channel.name}: {error}"
-            raise TransportError(msg) from error
+                _INITIALIZED(sample).send()
+            except iox.SendError as error:
+                msg = f"iceoryx2 can't send on {self.channel.name}: {error}"
+                raise TransportError(msg) from error
         self.sent += 1
         if flags:
             self._afresh = False
@@ -374,20 +348,3 @@ class Publisher:
         if self._attend:
             self._answer()
             self._notifier.notify()
-
-
-def _fill(window: memory.Window, encoded: codec.Encoded, metadata: bytes) -> None:
-    """Copy a frame's payload and metadata into loaned memory."""
-    payload, payload_bytes, is_array = encoded[1], encoded[2], encoded[3]
-    if payload_bytes + len(metadata) <= memory.COPY_LIMIT_BYTES:
-        plain = payload.tobytes() if is_array else payload
-        window.payload[:payload_bytes] = plain
-        if metadata:
-            window.payload[payload_bytes : payload_bytes + len(metadata)] = metadata
-        return
-    if is_array:
-        memory.copy_array_in(window, payload)
-    else:
-        memory.copy_in(window.address, payload, payload_bytes)
-    if metadata:
-        memory.copy_in(window.address + payload_bytes, metadata, len(metadata))
