@@ -100,6 +100,11 @@ class Pass:
         return not self.busy and self.plan.is_stuck
 
     @property
+    def awaited(self) -> int:
+        """How many nodes do not run yet."""
+        return sum(status.kind == "Node" and not status.is_true("Running") for status in self.statuses)
+
+    @property
     def is_rest(self) -> bool:
         """Whether nothing is left to do, now or later."""
         return not (self.busy or self.plan.steps or self.plan.blocked or self.plan.waiting)
@@ -192,7 +197,8 @@ class Loop:
             left_s = deadline_s - self._clock()
             if left_s <= 0:
                 return False
-            pace.passed(added=self.last is not None and bool(self.last.plan.steps))
+            if self.last is not None:
+                pace.passed(added=bool(self.last.plan.steps), awaited=self.last.awaited)
             poll_s = pace.poll_s(self._queue.under_way, told=news is not None)
             if self._hear(min(wait_s, left_s, poll_s), news):
                 self._gather(pace, news)

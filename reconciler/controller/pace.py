@@ -31,7 +31,10 @@ TOLD_S = 0.3
 """Longest time for which words of runtimes gather while few calls are under way: twenty that start rarely pause."""
 
 QUIET_S = 0.03
-"""A silence after which no further word is expected."""
+"""A silence after which no further word is expected, where many nodes have still to give theirs."""
+
+QUIET_EACH_S = 0.003
+"""The same for each node: where one is awaited, a pass takes less time than a long silence."""
 
 
 class Pace:
@@ -39,10 +42,12 @@ class Pace:
 
     def __init__(self) -> None:
         self._in_vain = 0
+        self._quiet_s = QUIET_S
 
-    def passed(self, *, added: bool) -> None:
-        """Note a pass, and whether it added anything to what is under way."""
+    def passed(self, *, added: bool, awaited: int) -> None:
+        """Note a pass, whether it added anything to what is under way, and how many nodes do not run yet."""
         self._in_vain = 0 if added else self._in_vain + 1
+        self._quiet_s = min(QUIET_EACH_S * awaited, QUIET_S)
 
     @staticmethod
     def poll_s(under_way: int, *, told: bool) -> float:
@@ -59,4 +64,4 @@ class Pace:
 
     def quiet_s(self, under_way: int) -> float:
         """Return after how long a silence it is enough."""
-        return GATHER_MOST_S if under_way > FEW else QUIET_S
+        return GATHER_MOST_S if under_way > FEW else self._quiet_s

@@ -10,7 +10,7 @@ import pytest
 from reconciler.controller import pace as pace_module
 from reconciler.controller.glance import Glance
 from reconciler.controller.loop import NEWS_MOST_S, NEWS_S, Loop, World
-from reconciler.controller.pace import FEW, GATHER_MOST_S, GATHER_S, QUIET_S, Pace
+from reconciler.controller.pace import FEW, GATHER_MOST_S, GATHER_S, QUIET_EACH_S, QUIET_S, Pace
 from reconciler.controller.queue import WORKERS
 from reconciler.model.action import CreateContainer, StartContainer
 from reconciler.plan.foresee import after, settle
@@ -28,20 +28,20 @@ MANY = 10
 
 def test_ends_gather_longer_with_each_pass_in_vain_while_much_is_under_way() -> None:
     pace = Pace()
-    pace.passed(added=True)
+    pace.passed(added=True, awaited=MANY)
     found = [pace.most_s(FEW + 1)]
     for _ in range(4):
-        pace.passed(added=False)
+        pace.passed(added=False, awaited=MANY)
         found.append(pace.most_s(FEW + 1))
     assert found == [GATHER_S, 2 * GATHER_S, GATHER_MOST_S, GATHER_MOST_S, GATHER_MOST_S]
-    pace.passed(added=True)
+    pace.passed(added=True, awaited=MANY)
     assert pace.most_s(FEW + 1) == GATHER_S
 
 
 def test_where_calls_wait_for_workers_passes_are_a_second_apart() -> None:
     """What a pass adds then has to wait behind them."""
     pace = Pace()
-    pace.passed(added=True)
+    pace.passed(added=True, awaited=MANY)
     assert pace.most_s(pace_module.MANY + 1) == pace_module.MANY_S > GATHER_MOST_S
     assert pace.most_s(pace_module.MANY) == GATHER_S
     assert Pace.poll_s(pace_module.MANY + 1, told=True) == pace_module.MANY_S
@@ -51,6 +51,16 @@ def test_where_calls_wait_for_workers_passes_are_a_second_apart() -> None:
 def test_a_short_silence_is_enough_where_little_is_under_way() -> None:
     assert Pace().quiet_s(FEW) == QUIET_S < GATHER_S
     assert Pace().quiet_s(FEW + 1) == GATHER_MOST_S
+
+
+def test_a_silence_is_as_short_as_the_nodes_are_few_that_have_still_to_give_word() -> None:
+    """Twenty that start rarely pause; for one, waiting would take longer than the pass."""
+    pace, found = Pace(), []
+    for awaited in (0, 1, MANY, 2 * MANY):
+        pace.passed(added=False, awaited=awaited)
+        found.append(pace.quiet_s(FEW))
+    assert found == [0, QUIET_EACH_S, QUIET_S, QUIET_S]
+    assert pace.quiet_s(FEW + 1) == GATHER_MOST_S
 
 
 def test_news_are_asked_for_by_what_asking_costs(monkeypatch: pytest.MonkeyPatch) -> None:
