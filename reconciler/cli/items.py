@@ -29,6 +29,7 @@ def connection(counted: InputStatus) -> Item:
     """Return what has come over a connection, with the manifest's names for its ends; the session's own is null."""
     return {
         "from": counted.node or None,
+        "fromOutput": counted.output or None,
         "toInput": counted.port or None,
         "received": counted.received,
         "dropped": counted.dropped,

@@ -112,10 +112,10 @@ def _flow(instance: str, name: str, seen: Seen, paths: Paths) -> Flow:
 
 def _by_connection(counted: Iterable[SessionStatus]) -> tuple[InputStatus, ...]:
     """Return what came by each connection, over all sessions."""
-    found: dict[tuple[str, str], InputStatus] = {}
+    found: dict[tuple[str, str, str], InputStatus] = {}
     for each in (each for session in counted for each in session.inputs):
-        so_far = found.get((each.node, each.port))
-        found[each.node, each.port] = each if so_far is None else added(so_far, each)
+        ends = each.node, each.output, each.port
+        found[ends] = added(found[ends], each) if ends in found else each
     return tuple(found.values())
 
 
@@ -169,7 +169,8 @@ def _rows(item: Item) -> Iterator[tuple[str, ...]]:
     inputs: list[dict[str, Any]] = item["status"]["inputs"]
     for each in inputs if len(inputs) > 1 else ():
         into = f" to {each['toInput']}" if each["toInput"] else ""
-        yield (f"  from {each['from'] or 'the session'}{into}", *("", "", ""), str(each["dropped"]), *("",) * 4)
+        by = f".{each['fromOutput']}" if each["fromOutput"] else ""
+        yield (f"  from {each['from'] or 'the session'}{by}{into}", *("", "", ""), str(each["dropped"]), *("",) * 4)
 
 
 def _row(item: Item) -> tuple[str, ...]:

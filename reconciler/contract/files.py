@@ -29,7 +29,7 @@ FORMAT = 1
 _PIECE_BYTES = 1 << 16
 _LARGEST_BYTES = 1 << 26
 
-_TEXTS = {"session", "node", "port", "state", "message", "generation"}
+_TEXTS = {"session", "node", "port", "output", "state", "message", "generation"}
 """Fields of a session's status that are no numbers."""
 
 INPUTS = "inputs"
@@ -108,7 +108,8 @@ class Assignments:
 class InputStatus:
     """What has come over one connection: from `node` ("" for the session's own program) to the receiving `port`.
 
-    `received` and `dropped` count frames, `doubled` those that came once more and were passed over.
+    `output` is the emitting port; a runtime that doesn't know the field says nothing of it. `received` and `dropped`
+    count frames, `doubled` those that came once more and were passed over.
     """
 
     node: str = ""
@@ -116,6 +117,7 @@ class InputStatus:
     received: int = 0
     dropped: int = 0
     doubled: int = 0
+    output: str = ""
 
 
 def added(first: InputStatus, second: InputStatus) -> InputStatus:

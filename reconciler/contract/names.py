@@ -73,6 +73,11 @@ def channel_session(channel: str) -> str:
     return channel.split("_", 1)[0]
 
 
+def channel_port(channel: str) -> str:
+    """Return the port a channel's name ends with: of an output the emitting one (ids hold no dot)."""
+    return channel.partition(".")[2]
+
+
 def shm_prefix(instance: str) -> str:
     """Prefix of an instance's files in `/dev/shm`.
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Set, Tuple, Type, TypeVar
 
 from reconciler.contract import header as wire
+from reconciler.contract import names
 from reconciler.contract.files import InputStatus
+from reconciler.contract.values import replace
 from reconciler.stream import reserved
 from reconciler.stream.inbox import Inbox
 from reconciler.stream.publisher import Publisher
@@ -18,7 +20,7 @@ from reconciler.stream.subscriber import Subscriber
 if TYPE_CHECKING:
     import logging
 
-    from reconciler.contract.files import Served
+    from reconciler.contract.files import Channel, Served
     from reconciler.stream.channel import Domain
     from reconciler.stream.frame import Frame
     from reconciler.stream.subscriber import Arrival
@@ -70,7 +72,7 @@ class Graph:
     def inputs(self) -> Tuple[InputStatus, ...]:
         """What has come by each connection."""
         return tuple(
-            InputStatus(end.channel.node, end.channel.port, end.received, end.dropped, end.doubled)
+            replace(untouched(end.channel), received=end.received, dropped=end.dropped, doubled=end.doubled)
             for end in self.inbox.subscribers
         )
 
@@ -142,6 +144,11 @@ class Graph:
             self._unconnected.add(port)
             known = ", ".join(repr(known) for known in self._outputs)
             self._log.warning("frames for output %r go nowhere: the pipeline connects %s", port, known)
+
+
+def untouched(channel: Channel) -> InputStatus:
+    """Return the status of a connection by which nothing has come."""
+    return InputStatus(channel.node, channel.port, output=names.channel_port(channel.name))
 
 
 def open_inputs(domain: Domain, served: Served, *, waits: bool = False) -> List[Subscriber]:

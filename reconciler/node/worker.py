@@ -23,19 +23,19 @@ from reconciler.contract.files import (
     SKIP,
     STARTING,
     WAITING,
-    InputStatus,
     Served,
     SessionStatus,
     added,
 )
 from reconciler.node.flow import Flow
-from reconciler.node.graph import Graph, close_inputs, open_inputs
+from reconciler.node.graph import Graph, close_inputs, open_inputs, untouched
 from reconciler.node.seat import Seat
 from reconciler.stream.errors import Closed, StreamError
 from reconciler.stream.frame import Error
 from reconciler.stream.inbox import IDLE_LOOK_S
 
 if TYPE_CHECKING:
+    from reconciler.contract.files import InputStatus
     from reconciler.node.doing import Place
     from reconciler.stream.channel import Domain
     from reconciler.stream.subscriber import Arrival, Subscriber
@@ -80,7 +80,7 @@ class Worker:
         self._state = STARTING
         self._message = ""
         self._failures = 0
-        self._before = 0, tuple(InputStatus(channel.node, channel.port) for channel in served.inputs)
+        self._before = 0, tuple(map(untouched, served.inputs))
         self._graph: Optional[Graph] = None
         self._flow: Optional[Flow] = None
         self._thread = threading.Thread(target=self._run, name=f"serve-{served.session}", daemon=True)

@@ -58,6 +58,8 @@ def test_what_forks_and_joins_arrives_whole_and_ends_once(instance: Instance) ->
             assert [f.value["text"] for f in frames if f.value.get("port") == port] == [str(n) for n in range(50)]
         assert [frame.value for frame in frames if "ends" in frame.value] == [{"ends": 1}]
         assert frames[-1].value == {"ends": 1}
+    for node, port in (("a", "left"), ("b", "right")):
+        instance.await_status(node, lambda status, port=port: status.sessions[0].inputs[0].output == port)  # type: ignore[misc]
 
 
 def test_a_session_that_feeds_two_nodes_and_is_fed_by_two(instance: Instance) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ def test_losses_are_told_by_connection_where_a_node_has_several() -> None:
     assert inputs == (InputStatus("", "", 6, 2, 7), InputStatus("x", "y", 2, 6))
     sample = Sample(100.0, {"voice/words": Flow("rc-x-1", 2, 8, 0, 8, inputs=inputs)})
     item = _item("voice/words", sample, sample)
-    assert item["status"]["inputs"][1] == {"from": "x", "toInput": "y", "received": 2, "dropped": 6, "doubled": 0}
+    ends = {"from": "x", "fromOutput": None, "toInput": "y"}
+    assert item["status"]["inputs"][1] == {**ends, "received": 2, "dropped": 6, "doubled": 0}
     whole, session, other = _rows(item)
     assert [row[4] for row in (whole, session, other)] == ["8", "2", "6"]
     assert [row[0] for row in (session, other)] == ["  from the session", "  from x to y"]
@@ -55,6 +57,27 @@ def test_losses_are_told_by_connection_where_a_node_has_several() -> None:
     assert parse_status(dump(status).replace('"doubled": 7', '"doubled": "7"')) is None
     single = replace(sample.flows["voice/words"], inputs=inputs[:1])
     assert len(list(_rows(_item("voice/words", sample, Sample(101.0, {"voice/words": single}))))) == 1
+
+
+def test_two_connections_from_one_node_are_told_apart_by_the_port_it_emits_by() -> None:
+    left, right = InputStatus("a", "", 5, 1, output="left"), InputStatus("a", "", 7, 2, output="right")
+    one = SessionStatus("s", "b", received=12, dropped=3, inputs=(left, right))
+    assert _by_connection([one]) == (left, right)
+    assert parse_status(dump(Status("rc-x-1", "g", (one,)))) == Status("rc-x-1", "g", (one,))
+    sample = Sample(100.0, {"voice/b": Flow("rc-x-1", 1, 12, 0, 3, inputs=(left, right))})
+    item = _item("voice/b", sample, sample)
+    assert [each["fromOutput"] for each in item["status"]["inputs"]] == ["left", "right"]
+    assert [row[0] for row in _rows(item)][1:] == ["  from a.left", "  from a.right"]
+
+
+def test_a_status_of_another_version_has_what_is_known_to_both() -> None:
+    one = SessionStatus("s", "b", inputs=(InputStatus("a", "in", 5, 1),))
+    text = dump(Status("rc-x-1", "g", (one,)))
+    raw = json.loads(text)
+    assert raw["sessions"][0]["inputs"][0].pop("output") == ""
+    assert parse_status(json.dumps(raw)) == parse_status(text)
+    raw["sessions"][0]["inputs"][0]["unheard"] = "of"
+    assert parse_status(json.dumps(raw)) == parse_status(text)
 
 
 @pytest.mark.parametrize(
