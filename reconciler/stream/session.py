@@ -42,12 +42,20 @@ class Session:
     """
 
     def __init__(
-        self, pipeline: str, *, session: Optional[str], timeout_s: float, raise_errors: bool, where: Any
+        self,
+        pipeline: str,
+        *,
+        session: Optional[str],
+        timeout_s: float,
+        receive_timeout_s: Optional[float],
+        raise_errors: bool,
+        where: Any,
     ) -> None:
         """Remember what to open."""
         self.pipeline = pipeline
         self._wanted = session
         self._timeout_s = timeout_s
+        self._receive_timeout_s = receive_timeout_s
         self._raise_errors = raise_errors
         self._where = where
         self._link: Optional[Link] = None
@@ -63,6 +71,7 @@ class Session:
         instance: Optional[str] = None,
         runtime_dir: Optional[str] = None,
         raise_errors: bool = True,
+        receive_timeout_s: Optional[float] = None,
     ) -> Session:
         """Open a session of a pipeline and wait until it is ready, `timeout_s` seconds at most.
 
@@ -71,6 +80,9 @@ class Session:
         Inside a running event loop nothing is opened before `async with`.
 
         `raise_errors`: whether an error frame raises `NodeFailed` on receipt; otherwise it is received like others.
+        `receive_timeout_s`: for how many seconds at most iteration (`for`, `async for`) waits for each frame and for
+        the end, after which it raises `TimedOut`; None: no limit. It holds for iteration only: `receive` and
+        `receive_async` go by their own `timeout_s` alone.
         `instance` and `runtime_dir` default to `RECONCILE_INSTANCE` and `RECONCILE_RUNTIME_DIR`.
 
         Raises:
@@ -84,7 +96,14 @@ class Session:
             if name is not None and not names.NAME.fullmatch(name):
                 msg = f"{what} name {name!r} must be lower-case letters, digits and inner hyphens, 63 at most"
                 raise ValueError(msg)
-        opened = cls(pipeline, session=session, timeout_s=timeout_s, raise_errors=raise_errors, where=where)
+        opened = cls(
+            pipeline,
+            session=session,
+            timeout_s=timeout_s,
+            receive_timeout_s=receive_timeout_s,
+            raise_errors=raise_errors,
+            where=where,
+        )
         if not _in_event_loop():
             opened.connect()
         return opened
@@ -165,9 +184,15 @@ class Session:
             self._link.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Receive until the stream has ended."""
+        """Receive until the stream has ended.
+
+        Raises:
+            TimedOut: if nothing came within the `receive_timeout_s` of `open`; iterating again goes on.
+            NodeFailed: as `receive` does.
+            Closed: if the session is closed.
+        """
         while True:
-            frame = self.receive()
+            frame = self.receive(self._receive_timeout_s)
             if frame is None:
                 return
             yield frame
@@ -209,9 +234,9 @@ class Session:
             await _in_thread(lambda left_s=left_s: link.wait(left_s))
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
-        """Receive until the stream has ended."""
+        """Receive as iteration does, without blocking the event loop."""
         while True:
-            frame = await self.receive_async()
+            frame = await self.receive_async(self._receive_timeout_s)
             if frame is None:
                 return
             yield frame

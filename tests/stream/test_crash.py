@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NODES = Path(__file__).parent / "nodes"
 
 
-def connect(instance: Instance, pipeline: str = "voice") -> Session:
-    return Session.open(pipeline, instance=instance.paths.instance, runtime_dir=str(instance.directory))
+def connect(instance: Instance, pipeline: str = "voice", **options: Any) -> Session:
+    return Session.open(pipeline, instance=instance.paths.instance, runtime_dir=str(instance.directory), **options)
 
 
 def fill(session: Session) -> list[str]:

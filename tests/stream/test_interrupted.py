@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tests.stream.test_keeper import Interrupt, one_interrupted
 from tests.support.instance import PATIENCE_S, chain
 
 if TYPE_CHECKING:
+    from reconciler.stream import Frame
     from tests.support.instance import Instance
 
 NODES = Path(__file__).parent / "nodes"
@@ -101,6 +103,39 @@ def test_an_end_that_was_interrupted_is_sent_once(
         session.end()
         assert [end.sent for end in link._publishers] == [2]
         assert [frame.text for frame in session if isinstance(frame, Text)] == ["x"]
+
+
+def test_iteration_gives_up_when_nothing_comes_in_time_and_goes_on_after_that(instance: Instance) -> None:
+    stand(instance)
+    seen: list[str] = []
+
+    def note(frame: Frame) -> None:
+        assert isinstance(frame, Text)
+        seen.append(frame.text)
+
+    def iterate(session: Session) -> None:
+        for frame in session:
+            note(frame)
+
+    async def iterate_async(session: Session) -> None:
+        async for frame in session:
+            note(frame)
+
+    with connect(instance, receive_timeout_s=0.3) as session:
+        session.send(Text("a"))
+        with pytest.raises(TimedOut, match=r"nothing came within 0\.3 s"):
+            iterate(session)
+        session.send(Text("b"))
+        with pytest.raises(TimedOut, match=r"nothing came within 0\.3 s"):
+            asyncio.run(iterate_async(session))
+        begun = time.monotonic()
+        with pytest.raises(TimedOut, match=r"within 0\.6 s"):
+            session.receive(0.6)
+        assert time.monotonic() - begun > 0.5, "receive has its own limit"
+        session.send(Text("c"))
+        session.end()
+        iterate(session)
+    assert seen == ["a", "b", "c"]
 
 
 def test_cancelling_a_receive_loses_nothing(instance: Instance) -> None:
