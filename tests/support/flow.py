@@ -36,12 +36,17 @@ class Plant:
         self.engine = client()
         shutil.copytree(REPOSITORY / "tests" / "stream" / "nodes", self.place.manifests / "nodes")
 
-    def put(self, name: str, *nodes: dict[str, Any], buffer: int = 32) -> None:
-        """Write the manifest of a chain; a node is its id, its type, and what else it has."""
-        connections = [
+    def put(
+        self, name: str, *nodes: dict[str, Any], buffer: int = 32, connections: list[dict[str, Any]] | None = None
+    ) -> None:
+        """Write the manifest of a chain, or as it is connected; a node is its id, its type, and what else it has."""
+        chain = [
             {"from": first["id"], "to": second["id"], "buffer": buffer} for first, second in itertools.pairwise(nodes)
         ]
-        spec = {"nodes": [{"source": "./nodes", **node} for node in nodes], "connections": connections}
+        spec = {
+            "nodes": [{"source": "./nodes", **node} for node in nodes],
+            "connections": chain if connections is None else connections,
+        }
         document = {
             "apiVersion": "reconciler.dev/v1alpha1",
             "kind": "Pipeline",
