@@ -96,6 +96,7 @@ class Runtime:
     def run(self) -> int:
         """Serve, and return the exit code."""
         self._setting.directory.mkdir(parents=True, exist_ok=True)
+        again = (self._setting.directory / "alive").exists()  # who was there before may have left something
         alive = os.open(self._setting.directory / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not lock.take(alive):
             _log.error("%s is served by another process already: end that one first", self._setting.name)
@@ -106,14 +107,15 @@ class Runtime:
         self._write_status()
         self._bound_log()
         try:
-            return self._serve()
+            return self._serve(sweeps=again)
         finally:
             os.close(alive)
 
-    def _serve(self) -> int:
+    def _serve(self, *, sweeps: bool) -> int:
         try:
             kind = code.load(self._setting.node_type, self._setting.source)
-            domain = Domain(self._setting.shm_root, self._setting.shm_prefix, self._setting.name)
+            root, name = self._setting.shm_root, self._setting.name
+            domain = Domain(root, self._setting.shm_prefix, name, sweeps=sweeps)
         except (code.CodeError, StreamError, OSError) as error:
             self._error = str(error)
             self._write_status()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 
 import iceoryx2 as iox
 
+from reconciler.contract import names
 from reconciler.contract.header import BLOCK_BYTES, Block, FrameHeader
 from reconciler.stream import forks, position
 from reconciler.stream.errors import TransportError
@@ -67,8 +68,11 @@ class Domain:
     The node's name tells who it was when it is found dead. Ends are opened and used from any thread.
     """
 
-    def __init__(self, root: Path, prefix: str, name: str) -> None:
-        """Create the node.
+    def __init__(self, root: Path, prefix: str, name: str, *, sweeps: bool = True) -> None:
+        """Create the node. Where it `sweeps`, iceoryx2 cleans up after the dead now and when it is closed.
+
+        For that it looks at every node there is, each time, which takes 16 ms where there are a hundred. Where a
+        controller does it, programs need not. In a pipeline's own shared memory it does not, and all sweep.
 
         Raises:
             TransportError: if iceoryx2 refuses.
@@ -78,6 +82,9 @@ class Domain:
         self._config = config = iox.config.default()
         config.global_cfg.prefix = iox.FileName.new(prefix)
         config.global_cfg.root_path = iox.Path.new(str(root))
+        sweeps = sweeps or str(root) == names.PRIVATE_SHM_ROOT
+        config.global_cfg.node.cleanup_dead_nodes_on_creation = sweeps
+        config.global_cfg.node.cleanup_dead_nodes_on_destruction = sweeps
         builder = iox.NodeBuilder.new().name(iox.NodeName.new(name[:128])).config(config)
         builder = builder.signal_handling_mode(iox.SignalHandlingMode.Disabled)
         self._node: Optional[iox.Node] = _patiently(lambda: builder.create(iox.ServiceType.Ipc), f"node {name}")

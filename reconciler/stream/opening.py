@@ -54,10 +54,10 @@ def open_session(
     else:
         _need_endpoints(paths, session or pipeline, pipeline, within_s=min(timeout_s, DECLARED_S) if alive else 0.0)
         held = lease.attach(paths.sessions, session or pipeline, pipeline)
-    name = f"client-{paths.instance}-{os.getpid()}-{next(_NUMBERS)}"
+    prefix, name = names.shm_prefix(paths.instance), f"client-{paths.instance}-{os.getpid()}-{next(_NUMBERS)}"
     ends = Opening(
         lambda endpoints: shared_memory(paths, endpoints),
-        lambda root: Domain(root, names.shm_prefix(paths.instance), name),
+        lambda root: Domain(root, prefix, name, sweeps=not alive),
     )
     try:
         endpoints = _await(paths, held.session, pipeline, ends=ends, timeout_s=timeout_s)
