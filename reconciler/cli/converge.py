@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 import threading
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from reconciler.cli.mark import Mark
     from reconciler.contract.paths import Paths
     from reconciler.controller.loop import Pass
+
+GET_READY_S = 5.0
+"""How long after its start: what was missing then is on its way, and nodes that start have had their share."""
+
+_FOR_AN_EDIT = ("reconciler.load.validate", "reconciler.actuate.execute", "reconciler.controller.journal")
 
 
 def run(options: Namespace, paths: Paths, manifests: Path, mark: Mark | None = None) -> int:
@@ -116,9 +122,17 @@ def _watch(loop: Loop, instance: Instance, console: Console) -> int:
             partial(wake.watch_engine, instance.events, partial(loop.wake, again_s=LIST_LAG_S), stop),
             partial(wake.probe, instance.probe, loop.wake, stop),
             partial(followers.run, stop),
+            partial(_get_ready, stop),
         )
         try:
             loop.run()
         finally:
             stop.set()
     return codes.DONE
+
+
+def _get_ready(stop: threading.Event) -> None:
+    """Import what the first edit needs before it comes: it took 0.2 s of the time to the engine's first call."""
+    if not stop.wait(GET_READY_S):
+        for name in _FOR_AN_EDIT:
+            importlib.import_module(name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,22 @@ def test_a_program_under_development_is_another_when_what_makes_drafts_changes(t
         assert draft.form(str(tmp_path), "1.0.dev0") != known
     assert draft.form(str(tmp_path), "1.0") == "1/1.0"
     assert draft.form(str(Path(draft.__file__).parents[1]), VERSION) == draft.FORM
+
+
+GETS_READY = """
+import sys, threading
+from reconciler.cli import converge
+told, converge.GET_READY_S = threading.Event(), 0.0
+known = lambda: sorted({"pydantic", "ruamel.yaml"} & set(sys.modules))
+if "ended" in sys.argv:
+    told.set()
+converge._get_ready(told)
+print(*known())
+"""
+
+
+@pytest.mark.parametrize(("how", "known"), [("", "pydantic ruamel.yaml"), ("ended", "")])
+def test_a_controller_that_watches_is_ready_for_an_edit_before_it_comes(how: str, known: str) -> None:
+    """Its import takes most of the time from an edit to what follows; one that ends at once need not pay for it."""
+    said = subprocess.run([sys.executable, "-c", GETS_READY, how], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == known
