@@ -26,7 +26,7 @@ def connect(instance: Instance, pipeline: str = "voice", **options: object) -> S
     return Session.open(pipeline, instance=instance.paths.instance, runtime_dir=str(instance.directory), **options)
 
 
-def diamond(instance: Instance) -> None:
+def diamond(instance: Instance, source: str = "Fork") -> None:
     """Stand up `source`, which feeds `a` and `b` by two ports, whose outputs `sink` joins on two ports."""
     entry = Channel("voice_source_input", readers=("source",), subscribers=3)
     left = Channel("voice_source_output.left", "source", "left", subscribers=3, readers=("a",))
@@ -39,7 +39,7 @@ def diamond(instance: Instance) -> None:
     instance.assign("a", Served("voice", "voice", "a", "{}", (replace(left, port=""),), (from_a,)))
     instance.assign("b", Served("voice", "voice", "b", "{}", (replace(right, port=""),), (from_b,)))
     instance.assign("sink", Served("voice", "voice", "sink", "{}", joined, (leave,)))
-    for node, kind in (("source", "Fork"), ("a", "Pass"), ("b", "Pass"), ("sink", "Ports")):
+    for node, kind in (("source", source), ("a", "Pass"), ("b", "Pass"), ("sink", "Ports")):
         instance.start_node(f"plain:{kind}", NODES, node=node)
     for node in ("source", "a", "b", "sink"):
         instance.await_ready(node, "voice")
