@@ -10,19 +10,58 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.contract import env, labels
+from reconciler.model.action import Action, BuildImage, CreateContainer, StartProcess
 from reconciler.model.desired import Desired
-from reconciler.model.manifest import Limits, Pipeline, SharedMemory
+from reconciler.model.manifest import Pipeline, SharedMemory
 from reconciler.model.memory import Memory
 from reconciler.model.observed import Container, Observed, ShmNode, ShmService
 from reconciler.plan.foresee import after, settle
 from reconciler.plan.plan import Plan, plan
-from tests.support.worlds import BARE, chain, desire, docker_node, host_node, rest
+from tests.support.worlds import BARE, chain, desire, docker_node, host_node
 
 LONGEST = 60
 PRIVATE = SharedMemory("Private")
 
 
-def oracle(desired: Desired) -> set[tuple[object, ...]]:
+Wish = tuple[str, str, str, str]
+"""Node type, source digest, Python version ("" on the host), and the pipeline if it is that one's alone."""
+
+ALONE = (("ALONE", "yes"),)
+"""A variable of isolated nodes, so that a container's wish can be told from what it was created with."""
+
+MADE: dict[str, Wish] = {}
+"""What each name was ever made for, by all that the planner asked for: a name is its wish's alone."""
+
+SANDBOXES: dict[str, str] = {}
+"""The pipeline that each sandbox is of, by name."""
+
+PYTHONS: dict[str, str] = {}
+"""The Python version of each image that was asked for, by tag."""
+
+
+def note(asked: Action) -> None:
+    """Read from what is to be made what it is for, and see that its name has never been another's."""
+    match asked:
+        case BuildImage(image=image):
+            assert PYTHONS.setdefault(image.tag, image.python_version) == image.python_version
+        case CreateContainer(spec=spec) if dict(spec.labels)[labels.KIND] == labels.KIND_SANDBOX:
+            pipeline = dict(spec.labels)[labels.PIPELINE]
+            assert SANDBOXES.setdefault(spec.name, pipeline) == pipeline
+        case CreateContainer(spec=spec):
+            said = dict(spec.environment)
+            (code,) = (v.host_path for v in spec.mounts if v.container_path == said[env.SOURCE_DIR])
+            alone = "ALONE" in said or spec.ipc.startswith("container:")
+            pipeline = dict(spec.labels)[labels.PIPELINE] if alone else ""
+            wish = (said[env.NODE_TYPE], code.rsplit("/", 1)[-1], PYTHONS[spec.image], pipeline)
+            assert MADE.setdefault(spec.name, wish) == wish
+        case StartProcess(spec=spec):
+            said = dict(spec.environment)
+            wish = (said[env.NODE_TYPE], said[env.SOURCE_DIR].rsplit("/", 1)[-1], "", "")
+            assert MADE.setdefault(spec.name, wish) == wish
+
+
+def oracle(desired: Desired) -> set[Wish]:
     """The node instances that must run: distinct wishes of pipelines that are awake, and nothing else."""
     awake = {session.pipeline for session in desired.sessions}
     wishes = set()
@@ -30,22 +69,24 @@ def oracle(desired: Desired) -> set[tuple[object, ...]]:
         if pipeline.suspend or pipeline.name not in awake:
             continue
         for node in pipeline.nodes:
-            docker = node.docker and replace(node.docker, limits=Limits(), isolated=False)
             private = pipeline.shared_memory == PRIVATE
             alone = pipeline.name if node.docker and (node.docker.isolated or private) else ""
-            wishes.add((node.node_type, node.source.digest, docker, alone))
+            python = node.docker.python_version if node.docker else ""
+            wishes.add((node.node_type, node.source.digest, python, alone))
     return wishes
 
 
-def own_memories(desired: Desired) -> int:
-    """How many sandboxes must run: one for each pipeline that is awake and has memory of its own."""
+def own_memories(desired: Desired) -> list[str]:
+    """Of which pipelines a sandbox must run: those that are awake and have memory of their own."""
     awake = {session.pipeline for session in desired.sessions}
-    return sum(p.shared_memory == PRIVATE and p.name in awake and not p.suspend for p in desired.pipelines)
+    return sorted(p.name for p in desired.pipelines if p.shared_memory == PRIVATE and p.name in awake and not p.suspend)
 
 
 nodes = st.builds(
     lambda kind, code, python, isolated: (
-        docker_node("n", code=code, python=python, isolated=isolated) if kind else host_node("n", code=code)
+        docker_node("n", code=code, python=python, isolated=isolated, env=ALONE if isolated else ())
+        if kind
+        else host_node("n", code=code)
     ),
     st.booleans(),
     st.sampled_from("ab"),
@@ -61,6 +102,8 @@ def desires(draw: st.DrawFn) -> Desired:
         made = [replace(node, id=f"n{i}") for i, node in enumerate(draw(st.lists(nodes, min_size=1, max_size=3)))]
         activation = draw(st.sampled_from(["Always", "OnDemand"]))
         private = all(node.docker for node in made) and draw(st.booleans())
+        if private:  # there all are alone, and as equal as they would be without the variable
+            made = [replace(node, docker=node.docker and replace(node.docker, env=())) for node in made]
         memory = PRIVATE if private else SharedMemory()
         pipelines.append(chain(name, *made, activation=activation, suspend=draw(st.booleans()), shared_memory=memory))
     leases = draw(st.lists(st.sampled_from(["p", "q", "r", "unknown"]), max_size=2))
@@ -70,7 +113,7 @@ def desires(draw: st.DrawFn) -> Desired:
 @st.composite
 def worlds(draw: st.DrawFn) -> Observed:
     """A world that some other desired state has left, then damaged at random."""
-    observed = rest(draw(desires()))
+    observed, _ = converge(draw(desires()), BARE)
     states = st.sampled_from(["created", "running", "paused", "exited", "dead", None])
     containers: list[Container] = []
     for container in observed.containers:
@@ -95,24 +138,25 @@ def worlds(draw: st.DrawFn) -> Observed:
 
 
 def _share_memory(observed: Observed) -> bool:
-    """Whether each node that joined memory joined one that is there, in its present run."""
-    held = {container.id: container.memory for container in observed.containers if container.kind == "sandbox"}
-    joined = [container for container in observed.containers if container.sandbox]
-    return all(c.sandbox in held and (0 in (c.memory, held[c.sandbox]) or c.memory == held[c.sandbox]) for c in joined)
+    """Whether each node that joined memory joined that of its own pipeline, in its present run."""
+    held = {c.id: (SANDBOXES[c.name], c.memory) for c in observed.containers if c.kind == "sandbox"}
+    for joined in (container for container in observed.containers if container.sandbox):
+        pipeline, memory = held.get(joined.sandbox, ("", 0))
+        if pipeline != MADE[joined.name][3] or not (0 in (joined.memory, memory) or joined.memory == memory):
+            return False
+    return True
 
 
 def matches(desired: Desired, observed: Observed) -> bool:
-    wishes = oracle(desired)
     running = [container for container in observed.containers if container.state == "running"]
-    dockers = {wish for wish in wishes if wish[2] is not None}
-    hosts = wishes - dockers
+    serving = [container.name for container in running if container.kind == "node"]
+    serving += [process.name for process in observed.processes]
     return (
-        len(running) == len(observed.containers) == len(dockers) + own_memories(desired)
+        len(running) == len(observed.containers)
+        and sorted(MADE[name] for name in serving) == sorted(oracle(desired))
+        and sorted(SANDBOXES[c.name] for c in running if c.kind == "sandbox") == own_memories(desired)
         and _share_memory(observed)
-        and len(observed.processes) == len(hosts)
-        and {files.name for files in observed.node_files}
-        == {container.name for container in running if container.kind == "node"}
-        | {process.name for process in observed.processes}
+        and {files.name for files in observed.node_files} == set(serving)
         and {endpoints.session for endpoints in observed.endpoints} == {session.name for session in desired.sessions}
         and not observed.shm_nodes
         and not observed.shm_services
@@ -125,6 +169,7 @@ def converge(desired: Desired, observed: Observed) -> tuple[Observed, Plan]:
         if not found.steps and settle(observed) == observed:  # a plan without steps may wait for a node to get ready
             return observed, found
         for step in found.steps:
+            note(step.action)
             observed = after(observed, step.action)
         observed = settle(observed)
     msg = f"no rest: {[step.object for step in found.steps]}"
@@ -173,6 +218,7 @@ def test_any_order_and_loss_of_steps_reaches_the_same_end(
         steps = list(plan(desired, observed, Memory()).steps)
         some = data.draw(st.lists(st.sampled_from(steps), unique=True)) if steps else []
         for step in some:
+            note(step.action)
             observed = after(after(observed, step.action), step.action)
         if data.draw(st.booleans()):
             observed = settle(observed)
