@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from reconciler.node.runtime import ARRAYS_AFTER_S
 from reconciler.stream import Backpressure, Session, Tensor
 from tests.support import flow
 from tests.support.flow import Plant, audio, docker_node, host_node, key, paced
@@ -184,10 +185,15 @@ def _flow(session: Session, frame: Tensor, amount: int) -> int:
 
 
 def test_an_idle_container_takes_next_to_nothing(plant: Plant) -> None:
+    """The least of three windows: other work on the machine makes one dearer, and in one numpy may be imported."""
     container = plant.containers("mixed")["first"]
-    _, before_s = plant.usage(container)
-    begun = time.monotonic()
-    time.sleep(5)
-    memory, after_s = plant.usage(container)
-    assert (after_s - before_s) / (time.monotonic() - begun) < 0.02
+    memory, before_s = plant.usage(container)
+    shares = []
+    for _ in range(3):
+        begun = time.monotonic()
+        time.sleep(ARRAYS_AFTER_S)
+        memory, after_s = plant.usage(container)
+        shares.append((after_s - before_s) / (time.monotonic() - begun))
+        before_s = after_s
+    assert min(shares) < 0.005, shares
     assert memory < 60 * MIB
