@@ -1,6 +1,7 @@
-"""`diff` says what is then really done: same objects, same actions, in the same order for each object.
+"""`diff` says what is then really done and why: same objects, same actions, in the same order for each object.
 
-Endpoints are written again as a session comes closer to being ready, so an action repeated at once counts as one.
+A cause is held for the first action on an object; later ones are those of the moment in which they are seen. Endpoints
+are written again as a session comes closer to being ready, so an action repeated at once counts as one.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
 import typing
 from typing import TYPE_CHECKING
 
-from reconciler.contract import names
+from reconciler.contract import labels, names
 from reconciler.model import action
 from tests.support.place import SHM, lying
-from tests.support.world import started_at
+from tests.support.world import containers, started_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,20 +26,21 @@ if TYPE_CHECKING:
     from tests.support.place import Place
 
 Done = dict[str, list[str]]
+"""By object: why the first action on it, then the actions in order."""
 
 
-def _folded(pairs: list[tuple[str, str]]) -> Done:
-    """Return the actions on each object, in order, repetitions folded."""
+def _folded(found: list[tuple[str, str, str]]) -> Done:
+    """Return what is done to each object and why at first, repetitions folded. Each is object, action, cause."""
     by_object: Done = {}
-    for name, verb in pairs:
-        by_object.setdefault(name, []).append(verb)
+    for name, verb, cause in found:
+        by_object.setdefault(name, [cause]).append(verb)
     return {name: [verb for verb, _ in itertools.groupby(verbs)] for name, verbs in by_object.items()}
 
 
 def _foretold(place: Place) -> Done:
     said = place.reconcile("diff", "--allow-empty", "-f", str(place.manifests), "-o", "json")
     assert said.returncode == 1, said.stderr
-    return _folded([(found["object"], found["action"]) for found in json.loads(said.stdout)["actions"]])
+    return _folded([(found["object"], found["action"], found["cause"]) for found in json.loads(said.stdout)["actions"]])
 
 
 def _events(place: Place) -> list[dict[str, str]]:
@@ -53,7 +56,12 @@ def _done(place: Place) -> Done:
     events = _events(place)[before:]
     assert not [event for event in events if event["type"] == "Warning"]
     actions = {kind.__name__ for kind in typing.get_args(action.Action)}
-    return _folded([(e["object"], _spaced(e["reason"])) for e in events if e["reason"] in actions])
+    told = [(e["object"], _spaced(e["reason"]), _cause(e["message"])) for e in events if e["reason"] in actions]
+    return _folded(told)
+
+
+def _cause(message: str) -> str:
+    return message.partition(", because ")[2]
 
 
 def _spaced(name: str) -> str:
@@ -115,7 +123,7 @@ def test_diff_says_what_is_then_done(place: Place) -> None:
     code = manifest.parent / "nodes" / "echo.py"
     code.write_text(code.read_text() + "\n# edited\n")
     foretold = _foretold(place)  # a replacement: beside, over, away
-    assert {tuple(verbs) for name, verbs in foretold.items() if name.startswith("container/")} == {
+    assert {tuple(verbs[1:]) for name, verbs in foretold.items() if name.startswith("container/")} == {
         ("create container", "start container"),
         ("stop container", "remove container"),
     }
@@ -124,3 +132,31 @@ def test_diff_says_what_is_then_done(place: Place) -> None:
     foretold = _foretold(place)
     assert _done(place) == foretold
     assert place.reconcile("diff", "--allow-empty", "-f", str(place.manifests)).stdout == "no difference\n"
+
+
+TWO = """
+apiVersion: reconciler.dev/v1alpha1
+kind: Pipeline
+metadata: {name: echo}
+spec:
+  nodes:
+    - {id: kept, nodeType: echo:Echo, source: ./nodes, docker: {pythonVersion: "3.11", resourceLimits: {pids: 64}}}
+    - {id: gone, nodeType: echo:Echo, source: ./nodes, docker: {pythonVersion: "3.11", env: {OTHER: "1"}}}
+  connections:
+    - {from: kept, to: gone}
+"""
+
+
+def test_diff_says_how_drift_is_then_repaired(place: Place, client: docker.APIClient) -> None:
+    """A limit changed and a container removed, by hand."""
+    place.copy("echo").joinpath("echo.yaml").write_text(TWO)
+    assert place.once().returncode == 0
+    by_node = {found["Labels"][labels.NODE]: found for found in containers(client, place)}
+    hand = ("docker", "update", "--pids-limit", "99", by_node["kept"]["Id"])
+    subprocess.run(hand, check=True, capture_output=True)
+    client.remove_container(by_node["gone"]["Id"], force=True)
+    foretold = _foretold(place)
+    objects = {node: f"container/{found['Names'][0].lstrip('/')}" for node, found in by_node.items()}
+    assert foretold[objects["kept"]] == ["limits differ: pids is 99 and shall be 64", "update limits"]
+    assert foretold[objects["gone"]] == ["container is missing", "create container", "start container"]
+    assert _done(place) == foretold
