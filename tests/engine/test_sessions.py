@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.place import Place
 
+TRIES, GONE_S = 3, 1.0
 SESSIONS_IN_A_ROW = int(os.environ.get("SOAK_SESSIONS", "100"))
 
 
@@ -112,15 +113,26 @@ def test_sessions_of_one_pipeline_at_once_do_not_mix(place: Place, client: docke
 
 
 def test_session_of_a_killed_program_is_gone_soon(place: Place, held: list[subprocess.Popen[str]]) -> None:
-    """The kernel lets go of the lease; assignments, endpoints, services and the lease itself follow."""
+    """The kernel lets go of the lease; assignments, endpoints, services and the lease itself follow within a second.
+
+    Of a few tries the shortest counts: a machine that is busy may make others longer, and a controller that is told
+    only by its next look in time makes each of them longer.
+    """
     _watched(place)
     rest = rest_of(place)
-    program, name = _program(place, held)
-    assert name in assigned(place)
-    program.kill()
-    program.wait()
-    eventually(lambda: name not in assigned(place), within_s=5)
-    eventually(lambda: rest_of(place) == rest, within_s=10)
+    took_s = []
+    for _ in range(TRIES):
+        program, name = _program(place, held)
+        assert name in assigned(place)
+        program.kill()
+        program.wait()
+        took_s.append(
+            eventually(lambda name=name: name not in assigned(place), within_s=5)  # type: ignore[misc]
+            + eventually(lambda: rest_of(place) == rest, within_s=10)
+        )
+        if took_s[-1] < GONE_S:
+            break
+    assert min(took_s) < GONE_S, took_s
     assert not [service for service in _services(place) if service.startswith(name)]
     assert not list(place.paths.sessions.iterdir())
 
