@@ -1,0 +1,3 @@
+from typing import Any
+
+def split_port(port: Any) -> tuple[list[str], list[Any] | None]: ...
