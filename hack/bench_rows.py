@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker
@@ -65,3 +67,15 @@ def last_start_s(label: str, began_ns: int, count: int) -> float:
     if len(times) < count:
         sys.exit(f"the engine tells of {len(times)} starts, not of {count}")
     return (max(times) - began_ns) / 1e9
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time a program has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    """Return a program's resident memory."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
