@@ -181,3 +181,25 @@ def test_a_convergence_has_glimpses_and_ends_with_a_whole_look() -> None:
     assert (ways[0], ways[-2:]) == ("look", ["look", "look"])
     assert set(ways[1:-2]) == {"glimpse"}
     assert len(ways) > 4
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_a_controller_at_rest_has_a_glimpse_first_and_a_whole_look_where_it_left_something_out(*, sure: bool) -> None:
+    """Who died takes a while to find out, and conditions need not wait for that."""
+    world = Slow()
+    world.desired = desire()
+    ways: list[str] = []
+
+    def seen(way: str) -> Observed:
+        ways.append(way)
+        if len(ways) == 1:
+            loop.wake()
+        elif way == "look" or sure:
+            loop.stop()
+        return world.look()
+
+    glimpse = lambda: (seen("glimpse"), sure)  # noqa: E731 - one of two alike
+    loop = Loop(World(lambda: world.desired, lambda: seen("look"), world.act, glimpse=glimpse), say=lambda _: None)
+    loop.run()
+    loop.close()
+    assert ways == (["look", "glimpse"] if sure else ["look", "glimpse", "look"])
