@@ -140,6 +140,7 @@ class Loop:
         self._queue = Queue(world.act, clock=clock, done=self._done, memory=memory)
         self._statuses = {f"{status.kind}/{status.name}": status for status in known}
         self.blind: ReconcilerError | None = None
+        self._blind_said = ""
         self._again_at_s = 0.0
         self._sure = True
         self._looked_at_s = float("-inf")
@@ -185,7 +186,9 @@ class Loop:
         while not self._stop.rings():
             if news is not None:
                 news()  # what there is by now, the pass sees
+            began_s = self._clock()
             wait_s = self.turn(hasty=hasty)
+            took_s = self._clock() - began_s
             if self.last is not None and self.blind is None and done(self.last):
                 if self._sure:
                     return True
@@ -198,7 +201,7 @@ class Loop:
             if left_s <= 0:
                 return False
             if self.last is not None:
-                pace.passed(added=bool(self.last.plan.steps), awaited=self.last.awaited)
+                pace.passed(added=bool(self.last.plan.steps), awaited=self.last.awaited, took_s=took_s)
             poll_s = pace.poll_s(self._queue.under_way, told=news is not None)
             if self._hear(min(wait_s, left_s, poll_s), news):
                 self._gather(pace, news)
@@ -221,6 +224,7 @@ class Loop:
             self._say_blind(error)
             return RETRY_LOOK_S
         self.blind = None
+        self._blind_said = "" if self._sure else self._blind_said  # a glimpse may see where a look fails
         self.last = done
         now_s = self._clock()
         again_s = self._again_at_s - now_s
@@ -235,7 +239,7 @@ class Loop:
         Who died in shared memory takes 0.2 s to find out among a hundred, and nothing but the sweeping depends on it.
         """
         wait_s = self.turn(hasty=True)
-        return wait_s if self._sure else self.turn()
+        return wait_s if self._sure or self.blind is not None or self._stop.rings() else self.turn()
 
     def _may_be_brief(self) -> bool:
         """Whether a brief pass was asked for, and the last whole look still counts.
@@ -369,8 +373,8 @@ class Loop:
             self._wake.ring()
 
     def _say_blind(self, error: ReconcilerError) -> None:
-        said, self.blind = self.blind, error
-        if str(said) != str(error):
+        said, self.blind, self._blind_said = self._blind_said, error, str(error)
+        if said != str(error):
             self._say(Event(time.time(), "Warning", "controller", error.reason, str(error)))
 
     def _say_diagnostics(self, desired: Desired) -> None:

@@ -34,7 +34,8 @@ QUIET_S = 0.03
 """A silence after which no further word is expected, where many nodes have still to give theirs."""
 
 QUIET_EACH_S = 0.003
-"""The same for each node: where one is awaited, a pass takes less time than a long silence."""
+"""The same for each node: where one is awaited, a pass takes less time than a long silence. But it is no shorter than
+the pass took: nodes through which frames flow have news all the time."""
 
 
 class Pace:
@@ -44,10 +45,10 @@ class Pace:
         self._in_vain = 0
         self._quiet_s = QUIET_S
 
-    def passed(self, *, added: bool, awaited: int) -> None:
+    def passed(self, *, added: bool, awaited: int, took_s: float) -> None:
         """Note a pass, whether it added anything to what is under way, and how many nodes do not run yet."""
         self._in_vain = 0 if added else self._in_vain + 1
-        self._quiet_s = min(QUIET_EACH_S * awaited, QUIET_S)
+        self._quiet_s = min(max(QUIET_EACH_S * awaited, took_s), QUIET_S)
 
     @staticmethod
     def poll_s(under_way: int, *, told: bool) -> float:

@@ -226,7 +226,8 @@ class Link:
         sent = [end.count(timeout_s=timeout_s, look=self._is_open) for end in self._publishers]
         self._ending = before = self._ending or sent
         left = [end for index, end in enumerate(self._publishers) if sent[index] == before[index]]
-        self._send_together(left, EndOfStream(), timeout_s)
+        if left:
+            self._send_together(left, EndOfStream(), timeout_s)
 
     def _waiting(self) -> bool:
         """Tell whether a frame, or the end of the stream, can be received without waiting."""

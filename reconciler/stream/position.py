@@ -58,6 +58,10 @@ _SYSCALL.argtypes = (
 _SYSCALL.restype = ctypes.c_long
 
 
+_UNLOCKED = "release unlocked lock"
+"""What Python says of a lock that is not held. Source: CPython, `Modules/_threadmodule.c`."""
+
+
 class Barrier:
     """Lets what was written before be seen by others before anything is read after. For one thread at a time.
 
@@ -78,8 +82,10 @@ class Barrier:
         """Pass."""
         try:
             self._release()
-        except RuntimeError:  # a signal's handler raised between these two, the last time
-            self._acquire()
+        except RuntimeError as error:
+            if str(error) != _UNLOCKED:
+                raise  # a signal's handler, now
+            self._acquire()  # one raised between these two, the last time
             self._release()
         self._acquire()
 

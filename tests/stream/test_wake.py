@@ -182,3 +182,19 @@ def test_a_barrier_that_was_interrupted_is_passed_again() -> None:
     barrier._release()  # a signal's handler raises before the next step
     barrier()
     barrier()
+
+
+def test_a_barrier_lets_a_handler_raise_whatever_it_raises() -> None:
+    barrier = position.Barrier()
+    release = barrier._release
+
+    def interrupted() -> None:
+        release()
+        msg = "time is up"
+        raise RuntimeError(msg)
+
+    barrier._release = interrupted
+    with pytest.raises(RuntimeError, match="time is up"):
+        barrier()
+    barrier._release = release
+    barrier()

@@ -13,6 +13,7 @@ from reconciler.controller.loop import NEWS_MOST_S, NEWS_S, Loop, World
 from reconciler.controller.pace import FEW, GATHER_MOST_S, GATHER_S, QUIET_EACH_S, QUIET_S, Pace
 from reconciler.controller.queue import WORKERS
 from reconciler.model.action import CreateContainer, StartContainer
+from reconciler.model.errors import ShmError
 from reconciler.plan.foresee import after, settle
 from tests.support.worlds import BARE, chain, desire, docker_node
 
@@ -28,20 +29,20 @@ MANY = 10
 
 def test_ends_gather_longer_with_each_pass_in_vain_while_much_is_under_way() -> None:
     pace = Pace()
-    pace.passed(added=True, awaited=MANY)
+    pace.passed(added=True, awaited=MANY, took_s=0)
     found = [pace.most_s(FEW + 1)]
     for _ in range(4):
-        pace.passed(added=False, awaited=MANY)
+        pace.passed(added=False, awaited=MANY, took_s=0)
         found.append(pace.most_s(FEW + 1))
     assert found == [GATHER_S, 2 * GATHER_S, GATHER_MOST_S, GATHER_MOST_S, GATHER_MOST_S]
-    pace.passed(added=True, awaited=MANY)
+    pace.passed(added=True, awaited=MANY, took_s=0)
     assert pace.most_s(FEW + 1) == GATHER_S
 
 
 def test_where_calls_wait_for_workers_passes_are_a_second_apart() -> None:
     """What a pass adds then has to wait behind them."""
     pace = Pace()
-    pace.passed(added=True, awaited=MANY)
+    pace.passed(added=True, awaited=MANY, took_s=0)
     assert pace.most_s(pace_module.MANY + 1) == pace_module.MANY_S > GATHER_MOST_S
     assert pace.most_s(pace_module.MANY) == GATHER_S
     assert Pace.poll_s(pace_module.MANY + 1, told=True) == pace_module.MANY_S
@@ -57,9 +58,12 @@ def test_a_silence_is_as_short_as_the_nodes_are_few_that_have_still_to_give_word
     """Twenty that start rarely pause; for one, waiting would take longer than the pass."""
     pace, found = Pace(), []
     for awaited in (0, 1, MANY, 2 * MANY):
-        pace.passed(added=False, awaited=awaited)
+        pace.passed(added=False, awaited=awaited, took_s=0)
         found.append(pace.quiet_s(FEW))
     assert found == [0, QUIET_EACH_S, QUIET_S, QUIET_S]
+    for took_s in (QUIET_S / 2, 2 * QUIET_S):
+        pace.passed(added=False, awaited=1, took_s=took_s)
+        assert pace.quiet_s(FEW) == min(took_s, QUIET_S)
     assert pace.quiet_s(FEW + 1) == GATHER_MOST_S
 
 
@@ -203,3 +207,24 @@ def test_a_controller_at_rest_has_a_glimpse_first_and_a_whole_look_where_it_left
     loop.run()
     loop.close()
     assert ways == (["look", "glimpse"] if sure else ["look", "glimpse", "look"])
+
+
+def test_a_look_that_fails_again_and_again_is_said_once_though_glimpses_see() -> None:
+    world = Slow()
+    world.desired = desire()
+    looks, said = [0], []
+
+    def look() -> Observed:
+        looks[0] += 1
+        if looks[0] > 1:
+            msg = "can't look at shared memory"
+            raise ShmError(msg)
+        return world.look()
+
+    loop = Loop(World(lambda: world.desired, look, world.act, glimpse=lambda: (world.look(), False)), say=said.append)
+    loop.turn()
+    for _ in range(3):
+        loop._turn_after_rest()
+    loop.close()
+    assert looks[0] == 4
+    assert [event.message for event in said] == ["can't look at shared memory"]
