@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tests.support.place import Place
 
 SAID_S = 60.0
-ROUNDS, MOST_ROUNDS = 8, 40
+ROUNDS = 8
+ENDS_S = 4.0
+"""Less than the engine waits before it kills."""
 WANTED_AGAIN = "container was stopped when nobody wanted it"
 
 
@@ -64,27 +66,68 @@ def test_sessions_that_need_the_same_at_once_make_one_container(place: Place, cl
     assert [reasons.count(reason) for reason in ("CreateContainer", "StartContainer")] == [1, 1]
 
 
-def test_a_session_that_comes_while_the_last_one_leaves_is_served(place: Place, client: docker.APIClient) -> None:
-    """EC-10: nothing lingers, so each time the container is on its way out, or was just spared."""
+def test_sessions_that_come_while_the_last_one_leaves_are_served(place: Place, client: docker.APIClient) -> None:
+    """EC-10: nothing lingers, so each time the container is gone, on its way out, or was just spared."""
     world = _watched(place, client, _on_demand(0))
-    for number in range(MOST_ROUNDS):
+    for number in range(ROUNDS):
         assert _says(world, str(number)) == str(number)
-        if number >= ROUNDS and world.told(WANTED_AGAIN):
-            break
     eventually(lambda: not containers(client, place), within_s=30)
-    assert world.told(WANTED_AGAIN)
     assert [event for event in place.events() if event.kind == "Warning"] == []
 
 
 @pytest.fixture
-def once(place: Place) -> Iterator[Path]:
-    """A file in shared memory that a node finds again after its crash."""
+def mark(place: Place) -> Iterator[Path]:
+    """A file in shared memory by which a node and the test tell each other how far they are."""
     made = SHM / place.instance
     yield made
     made.unlink(missing_ok=True)
 
 
-def test_every_session_of_a_container_that_crashes_hears_of_it(world: drifting.World, once: Path) -> None:
+def test_a_session_that_comes_while_the_container_ends_is_served(
+    place: Place, client: docker.APIClient, mark: Path
+) -> None:
+    """EC-10: it was told to end and is still about it; then it is started again, and has not crashed."""
+    world = _watched(place, client, _on_demand(0))
+    _let_it_end_slowly(world, mark)
+    said: list[str] = []
+    program = threading.Thread(target=lambda: said.append(_says(world, "late")))
+    with world.open(timeout_s=SAID_S) as session:
+        early = session.name
+    eventually(mark.exists, within_s=30, every_s=0.01)
+    program.start()
+    eventually(lambda: set(conditions(place, "Session", "Ready")) - {early}, within_s=30, every_s=0.01)
+    mark.unlink()
+    program.join()
+    assert said == ["late"]
+    assert world.told(WANTED_AGAIN)
+    eventually(mark.exists, within_s=30)
+    mark.unlink()
+    eventually(lambda: not containers(client, place), within_s=30)
+    reasons = [event.reason for event in place.events()]
+    assert [reasons.count(reason) for reason in ("CreateContainer", "StartContainer")] == [1, 2]
+    assert [event for event in place.events() if event.kind == "Warning"] == []
+
+
+def _let_it_end_slowly(world: drifting.World, mark: Path) -> None:
+    """Let the node's process make a file when it ends, and end as soon as that is removed, or is too long there."""
+    code = world.manifest.parent / "nodes" / "echo.py"
+    code.write_text(f"""{code.read_text()}
+
+import atexit, os, time
+
+
+def _end():
+    open("{mark}", "w").close()
+    until = time.monotonic() + {ENDS_S}
+    while os.path.exists("{mark}") and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+atexit.register(_end)
+""")
+
+
+def test_every_session_of_a_container_that_crashes_hears_of_it(world: drifting.World, mark: Path) -> None:
     """FR-009, EC-03: why, and that it is tried again; then each stream goes on where it was."""
     code = world.manifest.parent / "nodes" / "echo.py"
     crash = (
@@ -92,7 +135,7 @@ def test_every_session_of_a_container_that_crashes_hears_of_it(world: drifting.W
     )
     body = "    def process(self, frame):\n"
     text = code.read_text().replace(body, f"{body}{crash}            os._exit(9)\n")
-    code.write_text(text.replace("class Echo", f'import os\n\nONCE = "{once}"\n\n\nclass Echo'))
+    code.write_text(text.replace("class Echo", f'import os\n\nONCE = "{mark}"\n\n\nclass Echo'))
     eventually(lambda: world.told("nobody wants it any more") and world.ready(), within_s=60)
     with world.open() as one, world.open() as other:
         names = {"echo", one.name, other.name}
