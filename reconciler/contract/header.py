@@ -183,6 +183,9 @@ _FLAGS_AT = FrameHeader.flags.offset
 OLDEST = 1
 """A flag of a frame: its sender keeps none of those before it that are not acknowledged. Bits 8 to 15 are its own."""
 
+FRESH = 2
+"""A flag of a frame: it may be the first in its piece of memory, and its sender wants to know that it is mapped."""
+
 encode_head = _HEAD.pack
 """Return the bytes of a header's fields up to `payload_bytes`, given in the order of `Header`; a tail follows."""
 

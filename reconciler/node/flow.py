@@ -106,10 +106,10 @@ class Flow:
                 arrival.source.done(header)
         elif header.kind == wire.ERROR:
             self._need_graph().emit_everywhere(arrival.frame, epoch=self._epoch, cause=cause_of(arrival, 0))
-            arrival.source.done(header)
+            self._acknowledge(arrival)
         else:
             self._process(arrival)
-            arrival.source.done(header)
+            self._acknowledge(arrival)
 
     def give_up(self, arrival: Arrival, error: Error, *, skip: bool) -> None:
         """Tell the session that the node hangs on a frame, and pass the frame over if it is not to come again.
@@ -125,6 +125,11 @@ class Flow:
         finally:
             if skip:
                 arrival.source.done(arrival.header)
+
+    def _acknowledge(self, arrival: Arrival) -> None:
+        """Say that a frame is done with: it is, once what was emitted for it can outlive this program."""
+        self._need_graph().await_mapped()
+        arrival.source.done(arrival.header)
 
     def _meet(self, epoch: int) -> None:
         """Begin a new stream; an older one that did not end belongs to a program that is gone."""
@@ -145,7 +150,7 @@ class Flow:
             self._emit_end(arrival)
             self.end()
         self._over.clear()
-        arrival.source.done(arrival.header)
+        self._acknowledge(arrival)
         if self._served.session == self._served.pipeline and self._calls is None:
             self.begin()  # a standing session: another program may come
 

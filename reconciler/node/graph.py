@@ -117,6 +117,16 @@ class Graph:
         for port in self._outputs:
             self.emit(port, frame, epoch=epoch, cause=cause)
 
+    def await_mapped(self) -> None:
+        """Wait until what was emitted is there for its readers even if this program is killed.
+
+        Raises:
+            Closed: if the node is to stop while it waits.
+        """
+        for end in self._outputs.values():
+            if end.unmapped:
+                end.await_mapped(self._running)
+
     def look(self) -> None:
         """Follow what changes without waking anybody. Call about once a second."""
         self.inbox.renew()

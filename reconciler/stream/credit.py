@@ -50,6 +50,11 @@ class Reader:
             return 0
         return max(sent - max(self.position.acknowledged(self._tag), self._since), 0)
 
+    def has_mapped(self, count: int) -> bool:
+        """Tell whether this reader has mapped the memory of the first `count` frames, or is done with them."""
+        seen, of_tag = self.position, self._tag
+        return max(seen.mapped(of_tag), seen.acknowledged(of_tag)) >= count
+
     def came_or_went(self) -> bool:
         """Tell whether this is the session's own program and another one, or none, is attached by now."""
         return not self.name and self.position.attached != self._attached
@@ -119,6 +124,13 @@ class Credit:
         for reader in self._readers:
             behind = max(behind, reader.unacknowledged(sent))
         return sent - behind
+
+    def mapped(self, count: int) -> bool:
+        """Tell whether all nodes that read have mapped the memory in which the first `count` frames lie.
+
+        The session's own program looks when it likes to.
+        """
+        return all(reader.has_mapped(count) for reader in self._readers if reader.name)
 
     def asks(self) -> Tuple[int, ...]:
         """Return what differs from what it was when any reader asks to be sent again what is kept for it."""

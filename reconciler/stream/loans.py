@@ -35,6 +35,11 @@ class Loans:
         self._room = Room(slots)
         self._channel = channel
 
+    @property
+    def piece_bytes(self) -> int:
+        """The largest payload that fits into the newest piece of memory, from which all is loaned."""
+        return self._room.segment_bytes
+
     def take(self, size_bytes: int) -> Optional[iox.SampleMutUninit]:
         """Loan memory; None where readers hold all of it.
 

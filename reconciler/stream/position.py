@@ -8,7 +8,7 @@
     32      8     awake: 1 while the reader looks for itself before it sleeps; 0: it sleeps, or does not say
     40      8     asks: a number that is another one each time the reader wants to have what is kept for it sent again
     48      8     ended: the epoch whose end the reader has had, while its node had others still to come; 0: none
-    56      8     reserved
+    56      8     mapped: up to which frame the reader has mapped its sender's memory; made up as `acknowledged` is
 
 Every field is one aligned 8-byte word with one writer (wake at: the sender sets, the reader clears), so no lock is
 needed. The file outlives its reader, which is how a restarted reader knows what it had finished; that a reader lives
@@ -38,7 +38,7 @@ COUNT_BITS = 40
 COUNT_MASK = (1 << COUNT_BITS) - 1
 TAG_MASK = (1 << (64 - COUNT_BITS)) - 1
 
-_ACKNOWLEDGED, _ATTACHED, _WAKE_AT, _AWAKE, _ASKS, _ENDED = range(1, 7)
+_ACKNOWLEDGED, _ATTACHED, _WAKE_AT, _AWAKE, _ASKS, _ENDED, _MAPPED = range(1, 8)
 """Places of the 8-byte words."""
 
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
@@ -132,6 +132,15 @@ class Position:
         """Return how many frames of an incarnation are acknowledged."""
         word = self._words[_ACKNOWLEDGED]
         return word & COUNT_MASK if word >> COUNT_BITS == of_tag else 0
+
+    def mapped(self, of_tag: int) -> int:
+        """Return how many frames of an incarnation lie in memory that the reader has mapped, as far as it told."""
+        word = self._words[_MAPPED]
+        return word & COUNT_MASK if word >> COUNT_BITS == of_tag else 0
+
+    def map(self, of_tag: int, count: int) -> None:
+        """Say that the memory in which the first `count` frames of an incarnation lie is mapped."""
+        self._words[_MAPPED] = of_tag << COUNT_BITS | count
 
     def acknowledge(self, of_tag: int, count: int) -> None:
         """Say that the first `count` frames of an incarnation are done with, and wake the sender where it waits."""

@@ -16,7 +16,7 @@ import iceoryx2 as iox
 from reconciler.contract import header as wire
 from reconciler.stream import channel as channels
 from reconciler.stream import codec, forks, memory, reserved
-from reconciler.stream.credit import Credit
+from reconciler.stream.credit import LOOK_S, Credit
 from reconciler.stream.errors import Backpressure, Closed, TransportError
 from reconciler.stream.keeper import Keeper
 from reconciler.stream.loans import Loans, fill
@@ -32,6 +32,9 @@ F = TypeVar("F", bound="Frame")
 FIRST_SLICE_BLOCKS = 16
 KEPT_BYTES = 1 << 18
 """So much is sent before what was acknowledged of it is let go of: a part of what a core's own cache holds."""
+
+SHORT_S, LONG_S = 0.0002, 0.02
+"""How often is looked whether readers have mapped what was sent: they look within a moment, or have a frame in hand."""
 
 AWAKE, ASLEEP, DOUBT = range(3)
 """Whether to look before a send what readers ask for: all were awake after the last one, one slept, or an exception
@@ -65,6 +68,10 @@ class Publisher:
         self._attend = ASLEEP
         self._afresh = False
         """Whether a reader asks and nothing is kept, so that the next frame is the first it gets."""
+        self._told_bytes = -1
+        """From which piece of memory readers were told a frame last."""
+        self.unmapped = 0
+        """How many frames have to be in memory that is mapped, as long as that was not found to be so; else 0."""
         self._reserved = memory.Tally()
         slots = channels.slots(channel)
         services = domain.open(channel)
@@ -114,11 +121,11 @@ class Publisher:
             if self._credit.free(self.sent) <= 0:
                 self._await_credit(timeout_s, look)
                 self._repeat(deadline, look)
-            flags = wire.OLDEST if self._afresh else 0
+            loan = frame.__dict__.get("_loan")
+            flags = self._flags(encoded[2] + len(metadata), loan)
             if encoded[4:] != self._alike[0]:
                 # In one step, as a signal's handler may raise.
                 self._alike = (encoded[4:], wire.encode_tail(*encoded[4:], self._port))
-            cause_input, cause_incarnation, cause_position, cause_nth = cause
             try:
                 head = wire.encode_head(
                     wire.FORMAT,
@@ -126,22 +133,22 @@ class Publisher:
                     encoded[3],
                     flags,
                     len(encoded[4]),
-                    cause_input,
+                    cause[0],
                     self.incarnation,
                     self.sent,
                     epoch,
                     seq,
                     frame.timestamp_ns,
                     time.monotonic_ns(),
-                    cause_incarnation,
-                    cause_position,
-                    cause_nth,
+                    cause[1],
+                    cause[2],
+                    cause[3],
                     len(metadata),
                     encoded[2],
                 )
             except wire.OUT_OF_RANGE as error:
                 raise codec.untimely(frame) from error
-            filled = frame.__dict__["_loan"].take(self, encoded, metadata) if "_loan" in frame.__dict__ else None
+            filled = None if loan is None else loan.take(self, encoded, metadata)
             sample = filled or self._loan(encoded[2] + len(metadata), deadline, look)
             window = self._windows.at(sample)
             if filled is None:
@@ -219,8 +226,30 @@ class Publisher:
                 msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
                 raise Backpressure(msg)
             sample = self._loan(what.size_bytes, time.monotonic(), None)
-            loan = reserved.Loan(self, self.channel.name, sample, what.size_bytes, self._reserved)
+            piece = self._loans.piece_bytes
+            loan = reserved.Loan(self, self.channel.name, sample, what.size_bytes, piece, self._reserved)
         return reserved.frame(kind, what, loan, content)
+
+    def await_mapped(self, look: Callable[[], bool]) -> None:
+        """Wait until no node needs this sender any more to get at what was sent. GIL released.
+
+        iceoryx2 maps a piece of memory for a reader with the first frame that it takes from there. Where the sender is
+        killed before that, whoever cleans up takes all that lies in there away.
+
+        Raises:
+            Closed: if `look` gave up.
+        """
+        pause_s, looked = SHORT_S, time.monotonic()
+        while not self._credit.mapped(self.unmapped):
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONG_S)
+            if time.monotonic() - looked > LOOK_S:
+                looked = time.monotonic()
+                self.refresh()
+            if not look():
+                msg = f"{self.channel.name}: closed while waiting for the nodes that read it to map what was sent"
+                raise Closed(msg)
+        self.unmapped = 0
 
     def refresh(self) -> None:
         """Connect readers that came since the last send, and send again what they ask for.
@@ -249,6 +278,13 @@ class Publisher:
                 if self._keeper is not None:
                     self._keeper.close()
                 self._domain.left(self.channel)
+
+    def _flags(self, size_bytes: int, loan: Optional[reserved.Loan]) -> int:
+        """Return the flags of the next frame: whether it may come to lie in memory that readers were not told of."""
+        told_bytes, flags = self._told_bytes, wire.OLDEST if self._afresh else 0
+        if size_bytes > told_bytes or self._loans.piece_bytes != told_bytes:
+            return flags | wire.FRESH
+        return flags if loan is None or loan.piece_bytes == told_bytes else flags | wire.FRESH
 
     def _need_open(self) -> None:
         if not self._open:
@@ -343,6 +379,8 @@ class Publisher:
         self.sent += 1
         if flags:
             self._afresh = False
+            if flags & wire.FRESH:
+                self._told_bytes, self.unmapped = self._loans.piece_bytes, self.sent
         self._barrier()
         self._attend = self._credit.asleep(self._ends.number_of_listeners)
         if self._attend:

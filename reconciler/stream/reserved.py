@@ -33,6 +33,8 @@ class Loan:
     channel: str
     sample: Optional[iox.SampleMutUninit]
     size_bytes: int
+    piece_bytes: int
+    """What the largest payload in its piece of memory is: that says which piece."""
     tally: memory.Tally
     array: Optional[weakref.ref[np.ndarray[Any, Any]]] = None
     forks: int = 0

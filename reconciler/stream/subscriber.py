@@ -126,6 +126,8 @@ class Subscriber:
                 continue
             window = self._windows.at(sample)
             header = wire.decode(window.header)
+            if header.flags & wire.FRESH:
+                self._tell_mapped(header)
             if header.incarnation > self._eldest:
                 self._set_aside(header, sample, window)
             elif self._is_new(header):
@@ -232,6 +234,11 @@ class Subscriber:
         early.append((header, self._frame(header, sample, window.payload)))
         if len(early) > 1 and early[-2][0].incarnation > header.incarnation:
             early.sort(key=_by_incarnation)
+
+    def _tell_mapped(self, header: wire.Header) -> None:
+        """Say that the memory of this frame is mapped."""
+        if self.position is not None:
+            self.position.map(position.tag(header.incarnation), header.position + 1)
 
     def _is_acknowledged(self, header: wire.Header) -> bool:
         done = 0 if self.position is None else self.position.acknowledged(position.tag(header.incarnation))

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.contract.files import LATEST, Channel, Endpoints, InputStatus, Served
 from reconciler.stream import Audio, Closed, Error, Json, NodeFailed, Session, Tensor, Text, TimedOut
-from tests.support.instance import PATIENCE_S, chain
+from tests.support.instance import PATIENCE_S, chain, with_params
 
 if TYPE_CHECKING:
     from reconciler.contract.files import Status
@@ -271,15 +271,16 @@ def test_code_that_can_not_be_had_is_told_in_the_status(instance: Instance, node
     assert says in status.error
 
 
-def test_sigterm_ends_a_node_in_good_order_even_while_it_waits_to_send(instance: Instance) -> None:
-    served, ends = chain("voice", "one", "two", buffer=2)
-    instance.assign("one", served[0])
-    program = instance.start_node("plain:Pass", NODES, node="one")
+@pytest.mark.parametrize("kind", ["Stamp", "Pass"], ids=["waits-to-send", "waits-to-acknowledge"])
+def test_sigterm_ends_a_node_in_good_order_even_while_it_waits_for_a_reader(instance: Instance, kind: str) -> None:
+    served, ends = chain("voice", "one", "two", buffer=1)
+    instance.assign("one", with_params(served[0], '{"mark": "!"}'))
+    program = instance.start_node(f"plain:{kind}", NODES, node="one")
     instance.await_ready("one", "voice")
     instance.publish(ends)
     with connect(instance) as session:
-        for _ in range(4):
-            session.send(Text("nobody reads this"))
+        session.send(Text("nobody reads this"))
+        instance.await_status("one", lambda status: status.sessions[0].sent == 1)
         program.send_signal(signal.SIGTERM)
         assert program.wait(PATIENCE_S) == 0
 

@@ -161,3 +161,10 @@ class Hang(Node):
         while isinstance(frame, Text) and frame.text == "hang":
             time.sleep(0.01)
         return None if isinstance(frame, EndOfStream) else frame
+
+
+class Few(Node):
+    """Pass on what begins with an exclamation mark."""
+
+    def process(self, frame):
+        return frame if isinstance(frame, Text) and frame.text.startswith("!") else None
