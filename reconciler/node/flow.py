@@ -8,6 +8,7 @@ Rule: a frame is acknowledged when all that it made the node emit is sent, and n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Optional, Set, Type
@@ -17,7 +18,7 @@ from reconciler.contract.files import ERRING, FAIL, READY, SKIP
 from reconciler.node.graph import cause_of
 from reconciler.node.progress import Progress
 from reconciler.stream.calls import Calls
-from reconciler.stream.errors import Closed, FrameInvalid
+from reconciler.stream.errors import Closed, FrameInvalid, StreamError
 from reconciler.stream.frame import EndOfStream, Error
 
 if TYPE_CHECKING:
@@ -118,13 +119,13 @@ class Flow:
         the node will emit when it gets the frame again.
         """
         graph = self._need_graph()
-        try:
-            graph.emit_everywhere(error, epoch=self._epoch, cause=wire.NO_CAUSE)
-            if error.fatal:
-                graph.emit_everywhere(EndOfStream(), epoch=self._epoch, cause=wire.NO_CAUSE)
-        finally:
-            if skip:
-                arrival.source.done(arrival.header)
+        for port in graph.ports:
+            with contextlib.suppress(StreamError):  # who is that far behind hears of it from the controller
+                graph.emit(port, error, epoch=self._epoch, cause=wire.NO_CAUSE)
+                if error.fatal:
+                    graph.emit(port, EndOfStream(), epoch=self._epoch, cause=wire.NO_CAUSE)
+        if skip:
+            arrival.source.done(arrival.header)
 
     def _acknowledge(self, arrival: Arrival) -> None:
         """Say that a frame is done with: it is, once what was emitted for it can outlive this program."""

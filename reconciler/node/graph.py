@@ -112,6 +112,11 @@ class Graph:
             return reserved.plain(kind, shape, dtype, content)
         return end.reserve(kind, shape, dtype, **content)
 
+    @property
+    def ports(self) -> Tuple[str, ...]:
+        """The output ports that lead somewhere."""
+        return tuple(self._outputs)
+
     def emit_everywhere(self, frame: Frame, *, epoch: int, cause: wire.Cause) -> None:
         """Send a frame by all ports."""
         for port in self._outputs:

@@ -9,7 +9,6 @@ Rule: nothing is read, emitted or acknowledged without the seat.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -30,7 +29,7 @@ from reconciler.contract.files import (
 from reconciler.node.flow import Flow
 from reconciler.node.graph import Graph, close_inputs, open_inputs, untouched
 from reconciler.node.seat import Seat
-from reconciler.stream.errors import Closed, StreamError
+from reconciler.stream.errors import Closed
 from reconciler.stream.frame import Error
 from reconciler.stream.inbox import IDLE_LOOK_S
 
@@ -169,8 +168,7 @@ class Worker:
         self._log.error("%s", message)
         self._given_up_by = time.monotonic() + GIVE_UP_S
         if self._flow is not None:
-            with contextlib.suppress(StreamError):  # who is that far behind hears of it from the controller
-                self._flow.give_up(arrival, error, skip=skip)
+            self._flow.give_up(arrival, error, skip=skip)
         return message
 
     def _counts(self) -> Tuple[int, Tuple[InputStatus, ...]]:

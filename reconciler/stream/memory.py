@@ -63,7 +63,7 @@ class Windows:
 
 
 class Tally:
-    """How many samples the views of one subscriber hold, or the reserved frames of one publisher.
+    """How many samples the views of one subscriber hold.
 
     Views end in whatever thread collects them, so the count is a list's length: `append` and `pop` are atomic.
     """

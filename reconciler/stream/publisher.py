@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple, Type, TypeVar
 
 import iceoryx2 as iox
@@ -72,7 +73,7 @@ class Publisher:
         """From which piece of memory readers were told a frame last."""
         self.unmapped = 0
         """How many frames have to be in memory that is mapped, as long as that was not found to be so; else 0."""
-        self._reserved = memory.Tally()
+        self._reserved: weakref.WeakSet[reserved.Loan] = weakref.WeakSet()
         slots = channels.slots(channel)
         services = domain.open(channel)
         self._keeper = Keeper(services, channel, self.incarnation) if channels.keeps(channel) else None
@@ -222,12 +223,14 @@ class Publisher:
         what = reserved.layout(kind, shape, dtype, content.get("metadata", {}))
         with self._lock:
             self._need_open()
-            if len(self._reserved) >= channels.MAX_LOANS:
+            if sum(loan.sample is not None for loan in self._reserved) >= channels.MAX_LOANS:
                 msg = f"{self.channel.name}: too many reserved frames are unsent: send or drop them first"
                 raise Backpressure(msg)
             sample = self._loan(what.size_bytes, time.monotonic(), None)
             piece = self._loans.piece_bytes
-            loan = reserved.Loan(self, self.channel.name, sample, what.size_bytes, piece, self._reserved)
+            loan = reserved.Loan(self, self.channel.name, sample, what.size_bytes, piece)
+            self._reserved.add(loan)
+            del sample  # an error would keep it
         return reserved.frame(kind, what, loan, content)
 
     def await_mapped(self, look: Callable[[], bool]) -> None:

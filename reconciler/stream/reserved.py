@@ -35,22 +35,16 @@ class Loan:
     size_bytes: int
     piece_bytes: int
     """What the largest payload in its piece of memory is: that says which piece."""
-    tally: memory.Tally
     array: Optional[weakref.ref[np.ndarray[Any, Any]]] = None
     forks: int = 0
 
     def __post_init__(self) -> None:
-        """Count among what its sender has loaned."""
-        self.tally.take()
+        """Note in which process it was made."""
         self.forks = Forks.count
 
     def __del__(self) -> None:
         """Give the memory back, unless it is the parent's."""
-        if self.sample is None:
-            return
-        if self.forks == Forks.count:
-            self.tally.give()
-        else:
+        if self.sample is not None and self.forks != Forks.count:
             leak(self.sample)
 
     def take(self, owner: object, encoded: codec.Encoded, metadata: bytes) -> Optional[iox.SampleMutUninit]:
@@ -71,7 +65,6 @@ class Loan:
         if metadata:
             memory.copy_in(self.sample.payload_ptr + payload_bytes, metadata, len(metadata))
         sample, self.sample = self.sample, None
-        self.tally.give()
         array.flags.writeable = False
         return sample
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.contract import exits
-from reconciler.contract.files import FAIL, RESTART, SKIP
+from reconciler.contract.files import FAIL, RESTART, SKIP, Channel, Endpoints
 from reconciler.stream import Error, NodeFailed, Session, Text
+from reconciler.stream.inbox import Inbox
+from reconciler.stream.subscriber import Subscriber
 from tests.stream.test_crash import connect, fill
 from tests.support.instance import PATIENCE_S, chain
 
@@ -158,6 +160,30 @@ def test_a_frame_that_hangs_ends_the_stream_where_that_is_asked_for(instance: In
             session.receive(PATIENCE_S)
     assert caught.value.fatal
     assert stand.program.wait(PATIENCE_S) == exits.STALLED
+
+
+def test_that_a_frame_hangs_is_told_by_each_output_though_one_has_no_room(instance: Instance) -> None:
+    (served, _), _ = chain("voice", "one", "two")
+    full = Channel("voice_one_output", "one", buffer=1, subscribers=3, readers=("two",))
+    free = Channel("voice_one_right", "one", "right", subscribers=3, readers=("",))
+    served = replace(served, outputs=(full, free), on_error=SKIP, stall_timeout_s=STALL_S)
+    instance.assign("one", served)
+    program = instance.start_node("plain:Hang", NODES, node="one")
+    instance.await_ready("one", "voice")
+    instance.publish(Endpoints("voice", "voice", ready=True, inputs=served.inputs, outputs=(free,)))
+    domain = instance.domain()
+    slow = Subscriber(domain, full, "two")
+    with connect(instance) as session:
+        session.send(Text("kept in hand"))
+        session.send(Text("hang"))
+        taken = Inbox([slow])
+        while taken.take() is None:
+            taken.wait(1.0)
+        with pytest.raises(NodeFailed, match="node one raised Stalled on frame 1"):
+            session.receive(PATIENCE_S)
+    taken.close()
+    domain.close()
+    assert program.wait(PATIENCE_S) == exits.STALLED
 
 
 def test_waiting_for_a_slow_reader_is_no_hanging(instance: Instance) -> None:
