@@ -43,12 +43,12 @@ class Signs:
     """What the files of sessions and node instances tell; remembers what each status said last."""
 
     def __init__(self, paths: Paths) -> None:
-        self._sessions, self._nodes = str(paths.sessions), str(paths.nodes)
+        self._sessions, self._nodes, self._endpoints = map(str, (paths.sessions, paths.nodes, paths.endpoints))
         self._said: dict[str, _Said] = {}
         self._writing = ""
 
     def directories(self) -> list[str]:
-        """Return the directories to watch: of sessions, of node instances, and of each of them.
+        """Return the directories to watch: of sessions, endpoints, node instances, and of each of these.
 
         What a status says as its directory is first seen is no news: the pass that a new directory causes sees it.
         """
@@ -59,7 +59,7 @@ class Signs:
             names = []
         statuses = [f"{nodes}/{name}/{STATUS}" for name in names]
         self._said = {path: self._said[path] if path in self._said else _said(path) for path in statuses}
-        return [self._sessions, nodes, *(f"{nodes}/{name}" for name in names)]
+        return [self._sessions, self._endpoints, nodes, *(f"{nodes}/{name}" for name in names)]
 
     def read(self, change: Change) -> Sign:
         """Tell what a change is a reason for."""
@@ -68,6 +68,8 @@ class Signs:
             return Sign.ANYTHING
         if change.directory == self._sessions:
             return self._of_a_lease(change)
+        if change.directory == self._endpoints:
+            return self._of_endpoints(change)
         if change.name == STATUS:
             return self._of_a_status(f"{change.directory}/{change.name}")
         if change.closed:
@@ -84,6 +86,17 @@ class Signs:
         if change.name.startswith("."):
             return Sign.NOTHING
         return Sign.SESSIONS if Path(change.directory, change.name).exists() else Sign.ANYTHING
+
+    @staticmethod
+    def _of_endpoints(change: Change) -> Sign:
+        """They are ours, and renamed into place: one that is written where it lies, or goes, is somebody's doing.
+
+        One that goes may be ours, too: then a pass follows in any case.
+        """
+        if change.name.startswith("."):
+            return Sign.NOTHING
+        gone = not change.closed and not Path(change.directory, change.name).exists()
+        return Sign.ANYTHING if change.closed or gone else Sign.NOTHING
 
     def _of_a_status(self, path: str) -> Sign:
         said, before = _said(path), self._said.get(path)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.controller.loop import RESYNC_S
 from reconciler.process import HostProcesses, table
 from tests.support.drifting import REPAIRED_S, World
 from tests.support.place import eventually
@@ -82,12 +81,11 @@ def test_status(world: World, hand: Callable[[Path], None]) -> None:
 
 @HANDS
 def test_endpoints(world: World, hand: Callable[[Path], None]) -> None:
-    """Nobody tells of a change there: the next look in time finds it."""
     path, started = world.place.paths.endpoints / "echo.json", world.seen()["State"]["StartedAt"]
     before = path.read_bytes()
     hand(path)
     cause = "endpoints are missing" if hand is _delete else "endpoints differ"
-    eventually(lambda: world.told(cause), within_s=RESYNC_S + 10)
+    eventually(lambda: world.told(cause), within_s=REPAIRED_S)
     assert path.read_bytes() == before
     world.repaired(cause)
     assert world.seen()["State"]["StartedAt"] == started

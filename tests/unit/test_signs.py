@@ -42,6 +42,7 @@ def place(tmp_path: Path) -> Paths:
     found = Paths("i", tmp_path / "state", tmp_path / "run")
     found.sessions.mkdir(parents=True)
     found.nodes.mkdir(parents=True)
+    found.endpoints.mkdir(parents=True)
     return found
 
 
@@ -109,6 +110,28 @@ def test_what_is_damaged_in_place_is_a_reason_to_look(place: Paths, name: str) -
     with closing(Watch(*signs.directories())) as watch:
         path.write_bytes(b"dam\xff")
         assert any(signs.read(change) for change in watch.wait(1))
+
+
+def test_endpoints_that_go_or_are_damaged_in_place_are_a_reason_to_look_and_ours_that_come_are_none(
+    place: Paths,
+) -> None:
+    path = place.endpoints / "voice.json"
+    signs = Signs(place)
+
+    def told() -> Sign:
+        changes: list[Change] = []
+        while found := watch.wait(0.1):
+            changes += found
+        return max(map(signs.read, changes))
+
+    with closing(Watch(*signs.directories())) as watch:
+        for text in ("whole", "whole again"):
+            files.replace_text(path, text)
+            assert told() == Sign.NOTHING
+        path.write_text("damaged")
+        assert told() == Sign.ANYTHING
+        path.unlink()
+        assert told() == Sign.ANYTHING
 
 
 def test_counters_and_half_written_files_are_no_news(place: Paths) -> None:
