@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reconciler.engine import containers, making
 from reconciler.engine.calls import Calls
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from reconciler.model.observed import Container, Image
 
 
+T = TypeVar("T")
+
+
 class Door:
     """A local Docker Engine. Any thread may call; what is not defined here is `Engine`'s."""
 
@@ -36,18 +39,20 @@ class Door:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._recent: Recent[Lists] = Recent()
+        self._containers_made = _Made(_containers)
+        self._images_made = _Made(_images)
         self._recent_images: Recent[tuple[Image, ...]] = Recent(fresh_s=IMAGES_FRESH_S)
         self.calls = Calls()
 
     def list_containers(self, instance: str) -> tuple[Container, ...]:
         """Return the containers that carry an instance's label, by name, in one call and without inspects."""
         with self._containers(instance) as answer:
-            return _containers(answer())
+            return self._containers_made(answer())
 
     def list_images(self) -> tuple[Image, ...]:
         """Return environment images and tagged images, in one call."""
         with self._images() as answer:
-            return _images(answer())
+            return self._images_made(answer())
 
     @contextmanager
     def listing(self, instance: str) -> Iterator[Listing]:
@@ -61,7 +66,7 @@ class Door:
             return
         asked_s = self._recent.now_s()
         with self._containers(instance) as found, self._images_of_late(asked_s) as images:
-            yield lambda: self._recent.keep(instance, (_containers(found()), images()), asked_s=asked_s)
+            yield lambda: self._recent.keep(instance, (self._containers_made(found()), images()), asked_s=asked_s)
 
     @contextmanager
     def _images_of_late(self, asked_s: float) -> Iterator[Callable[[], tuple[Image, ...]]]:
@@ -70,7 +75,7 @@ class Door:
             yield lambda: recent
             return
         with self._images() as images:
-            yield lambda: self._recent_images.keep("", _images(images()), asked_s=asked_s)
+            yield lambda: self._recent_images.keep("", self._images_made(images()), asked_s=asked_s)
 
     def create(self, spec: ContainerSpec) -> None:
         """Create a container; one of ours that is already there is success, see `Engine`."""
@@ -153,6 +158,21 @@ class Door:
         """Note that anything may have changed; what this door does by itself changes containers alone."""
         self._recent.disturb()
         self._recent_images.disturb()
+
+
+class _Made(Generic[T]):
+    """What is made of the engine's lists; of the very one of the last time it is there already. Any thread may call."""
+
+    def __init__(self, make: Callable[[Listed], T]) -> None:
+        self._make = make
+        self._last: tuple[Listed, T] | None = None
+
+    def __call__(self, listed: Listed) -> T:
+        """Return it."""
+        last = self._last
+        if last is None or last[0] is not listed:
+            self._last = last = (listed, self._make(listed))
+        return last[1]
 
 
 @contextmanager

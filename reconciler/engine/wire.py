@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ REFUSED = 400
 NOT_FOUND = 404
 CONFLICT = 409
 """From the first status on an answer is a refusal; 304 says that it is so already."""
+
+_RESTLESS = re.compile(rb'"Status":"Up [^"(]*"|"Mounts":\[[^]]*\]')
+"""What differs in two lists at rest: for how long a container has been running, in words, and the order of its mounts,
+which can't be others. Nothing is made of either."""
 
 _PIECE_BYTES = 1 << 18
 _LONGEST_BYTES = 1 << 28
@@ -55,6 +60,7 @@ class Wire:
         self._path = path
         self.timeout_s = timeout_s
         self._version = ""
+        self._last: dict[str, tuple[bytes, Listed]] = {}
 
     def negotiate(self) -> None:
         """Take the engine's own API version, as docker-py does.
@@ -73,7 +79,8 @@ class Wire:
     def asked(self, kind: str, what: str, **query: object) -> Iterator[Callable[[], Listed]]:
         """Ask for the engine's list of a kind, and hand out what waits for it: meanwhile the engine works on it.
 
-        `what` says what is tried, as in "list containers".
+        `what` says what is tried, as in "list containers". Where the answer is that of the last time, but for what
+        differs at rest, too, the list is the very one of the last time, and not to be changed.
 
         Raises:
             EngineUnavailableError: if it does not answer, or not whole.
@@ -83,7 +90,7 @@ class Wire:
         with self._connection() as connection:
             with _or_unavailable():
                 _send(connection, f"{self._version}/{kind}/json?{words}")
-            yield lambda: self._listed(connection, what)
+            yield lambda: self._listed(connection, kind, what)
 
     def does(
         self,
@@ -111,14 +118,19 @@ class Wire:
                 _send(connection, f"{self._version}/{target}?{words}", method=method, body=said)
             _received(connection, what)
 
-    def _listed(self, connection: socket.socket, what: str) -> Listed:
+    def _listed(self, connection: socket.socket, kind: str, what: str) -> Listed:
         _, body = _received(connection, what)
+        steady = _RESTLESS.sub(b"", body)
+        last = self._last.get(kind)
+        if last is not None and last[0] == steady:
+            return last[1]
         try:
             listed = json.loads(body)
         except ValueError as error:
             raise unavailable(error) from error
         if not isinstance(listed, list):
             raise EngineError(f"the engine can't {what}: it answered with no list")
+        self._last[kind] = (steady, listed)
         return listed
 
     @contextmanager

@@ -124,12 +124,14 @@ def _below(place: str) -> Iterator[os.DirEntry[str]]:
 
 def _steady(listed: Listed) -> list[str]:
     """Return what a list tells, without the order, which is the engine's whim, and for how long a container runs."""
+    found = []
     for each in listed:
-        if each.get("State") == "running":
-            each["Status"] = ""
-        for name in ("Mounts", "Ports", "RepoTags", "RepoDigests"):
-            each[name] = sorted(map(repr, each.get(name) or ()))
-    return sorted(map(repr, listed))
+        several = {name: sorted(map(repr, each.get(name) or ())) for name in _SEVERAL}
+        found.append(repr(each | several | ({"Status": ""} if each.get("State") == "running" else {})))
+    return sorted(found)
+
+
+_SEVERAL = ("Mounts", "Ports", "RepoTags", "RepoDigests")
 
 
 class _DoubtError(Exception):

@@ -74,6 +74,32 @@ def test_the_engine_s_own_version_is_spoken(serve: Serve) -> None:
     ]
 
 
+def _up(how_long: str, name: str = "a") -> bytes:
+    found = {"Id": name, "State": "running", "Status": f"Up {how_long}", "Names": [f"/{name}"]}
+    return _said(json.dumps([found], separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize(
+    ("second", "same"),
+    [
+        (_up("5 minutes"), True),
+        (_up("About an hour"), True),
+        (_up("4 minutes (Paused)"), False),
+        (_up("4 minutes", "b"), False),
+    ],
+)
+def test_a_list_that_says_what_the_last_one_said_is_the_last_one(serve: Serve, second: bytes, *, same: bool) -> None:
+    """What the engine says of how long a container runs is read by nobody."""
+    wire = serve(_up("4 minutes"), second)
+    first, other = listed(wire, "containers"), listed(wire, "containers")
+    assert (first is other) == same
+
+
+def test_lists_of_two_kinds_are_two(serve: Serve) -> None:
+    wire = serve(_said(b"[]"), _said(b"[]"))
+    assert listed(wire, "containers") is not listed(wire, "images")
+
+
 @pytest.mark.parametrize(
     "raw",
     [
