@@ -16,11 +16,12 @@ from reconciler.controller.bell import Bell
 from reconciler.controller.event import Event
 from reconciler.controller.pace import Pace
 from reconciler.controller.queue import Queue
+from reconciler.controller.standing import Standing
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.memory import new_ends, see_health
 from reconciler.model.status import carry_times
 from reconciler.plan.outlook import ON_ITS_WAY
-from reconciler.plan.plan import Plan, plan, plan_sessions
+from reconciler.plan.plan import Plan, plan_sessions
 from reconciler.plan.render import verb
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class Loop:
         self._whole = Bell()
         self._briefly = Bell()
         self._stop = Bell()
+        self._standing = Standing()
         self._queue = Queue(world.act, clock=clock, done=self._done, memory=memory)
         self._statuses = {f"{status.kind}/{status.name}": status for status in known}
         self.blind: ReconcilerError | None = None
@@ -277,7 +279,7 @@ class Loop:
         self._queue.see(desired, observed, in_flight=memory.in_flight)
         memory = see_health(memory, observed, now_s=self._clock(), in_flight=memory.in_flight)
         memory = replace(memory, ends=self._read_ends(observed))
-        found = plan(desired, observed, memory, now_s=self._clock())
+        found = self._standing.plan(desired, observed, memory, now_s=self._clock())
         for step in found.steps:
             self._queue.submit(step)
         statuses = self._date(found.statuses)

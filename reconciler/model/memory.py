@@ -248,6 +248,21 @@ def forget(memory: Memory, observed: Observed, *, now_s: float, in_flight: froze
     )
 
 
+def but_for_now(memory: Memory, desired: Desired, observed: Observed) -> Memory:
+    """Return a memory without the times that are those of the last pass: of sessions that last and images in use.
+
+    No plan depends on them as long as it is so.
+    """
+    lasting = {session.pipeline for session in desired.sessions}
+    used = {container.image_id for container in observed.containers}
+    keys = {image.key for image in observed.images if image.id in used}
+    return replace(
+        memory,
+        last_session_s={name: at_s for name, at_s in memory.last_session_s.items() if name not in lasting},
+        image_used_s={key: at_s for key, at_s in memory.image_used_s.items() if key not in keys},
+    )
+
+
 def see_sessions(memory: Memory, desired: Desired, *, now_s: float) -> Memory:
     """Note which pipelines have a session now, so that an `OnDemand` one can linger after the last."""
     known = {pipeline.name for pipeline in desired.pipelines}

@@ -48,6 +48,8 @@ class Plan:
     refused: tuple[str, ...] = ()
     hopeless: tuple[str, ...] = ()
     coming: tuple[str, ...] = ()
+    ages_in_s: float | None = None
+    """In how many seconds an image that nobody uses gets old, so that it may have to go; None: none does."""
 
     @property
     def is_stuck(self) -> bool:
@@ -106,6 +108,7 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
         tuple(sorted(wanted.refused)),
         hopeless,
         outlook.coming(statuses, wanted=wanted, placement=placement, facts=facts, hopeless=hopeless),
+        prune.ages_in_s(facts, cache=desired.images, used_s=memory.image_used_s, now_s=now_s),
     )
 
 

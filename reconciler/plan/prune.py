@@ -113,6 +113,14 @@ def prune_images(
     return steps[:LEAST_PER_PASS]
 
 
+def ages_in_s(facts: Facts, *, cache: ImageCache, used_s: Mapping[str, float], now_s: float) -> float | None:
+    """Return in how many seconds the next image of ours that no container uses is old; None where none will be."""
+    used = {container.image_id for container in facts.observed.containers}
+    idle = {image.key for image in facts.observed.images if image.id not in used and _is_ours(image, facts)}
+    left_s = [cache.min_age_s - (now_s - used_s.get(key, now_s)) for key in idle]
+    return min((each for each in left_s if each > 0), default=None)
+
+
 def _own_bytes(image: Image, facts: Facts) -> int:
     """Return what an image holds above its base image."""
     base = facts.images_by_id.get(image.base_id)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reconciler.contract import env, labels
 from reconciler.model.action import Action, BuildImage, CreateContainer, StartProcess
 from reconciler.model.desired import Desired
 from reconciler.model.manifest import Pipeline, SharedMemory
-from reconciler.model.memory import Memory
+from reconciler.model.memory import Memory, but_for_now, forget, see_images, see_sessions, see_signs_of_life
 from reconciler.model.observed import Container, Observed, ShmNode, ShmService
 from reconciler.plan.foresee import after, settle
 from reconciler.plan.plan import Plan, plan
@@ -174,6 +174,22 @@ def converge(desired: Desired, observed: Observed) -> tuple[Observed, Plan]:
         observed = settle(observed)
     msg = f"no rest: {[step.object for step in found.steps]}"
     raise AssertionError(msg)
+
+
+@given(desires(), worlds(), st.floats(0.0, 1e6))
+def test_a_plan_that_waits_for_nothing_is_the_same_later(desired: Desired, observed: Observed, after_s: float) -> None:
+    """Which is what a controller keeps it by (`controller/standing.py`)."""
+    end, _ = converge(desired, observed)
+    asked = [Memory()]
+    found = []
+    for now_s in (100.0, 100.0 + after_s):
+        seen = see_signs_of_life(see_sessions(asked[-1], desired, now_s=now_s), end, now_s=now_s)
+        asked.append(forget(see_images(seen, end, now_s=now_s), end, now_s=now_s))
+        found.append(plan(desired, end, asked[-1], now_s=now_s))
+    first, later = found
+    assume(not first.steps and first.requeue_s is None and (first.ages_in_s is None or after_s < first.ages_in_s))
+    assert but_for_now(asked[1], desired, end) == but_for_now(asked[2], desired, end)
+    assert replace(later, ages_in_s=None) == replace(first, ages_in_s=None)
 
 
 @given(desires(), worlds())
