@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 from reconciler.contract import env, exits, files, lock, names
 from reconciler.contract.doorbell import Doorbell
 from reconciler.node import bounded, code, later, stall
+from reconciler.node.calm import Calm
 from reconciler.node.doing import Doing, Place
 from reconciler.node.usage import Meter
 from reconciler.node.worker import Worker
@@ -36,7 +37,8 @@ STATUS_EVERY_S = 1.0
 """Counters are written at most this often; a changed state is written at once."""
 
 ARRAYS_AFTER_S = 5.0
-"""When an instance that has had no frame yet imports numpy, so that a first array need not wait for it."""
+"""When an instance that has had no frame yet may import numpy, so that a first array need not wait for it: as soon as
+the machine is calm."""
 
 STOP_TIMEOUT_S = 4.0
 """Time for the nodes' `cleanup` after SIGTERM; the container is killed a little later."""
@@ -88,6 +90,7 @@ class Runtime:
         self._written_at = 0.0
         self._stopping = 0
         self._arrays_due = True
+        self._calm: Optional[Calm] = None
         self._began_at = time.monotonic()
         self._doing: Optional[Doing] = None
         # Outside a container the control group is everybody's, and says nothing of this process.
@@ -236,11 +239,14 @@ class Runtime:
         os._exit(exits.STALLED)
 
     def _get_ready_for_arrays(self) -> None:
-        """Import numpy when the rush of the start is over, and while no frame would be held up by it."""
+        """Import numpy when the rush of the start is over, here and elsewhere, and no frame would be held up by it."""
         if not self._arrays_due or time.monotonic() - self._began_at <= ARRAYS_AFTER_S:
             return
-        self._arrays_due = False
-        if not any(each.received for each in self._written.sessions):
+        self._calm = self._calm or Calm()
+        if any(each.received for each in self._written.sessions):
+            self._arrays_due = False
+        elif self._calm.is_now():
+            self._arrays_due = False
             later.load()
 
     def _stop_all(self) -> None:
