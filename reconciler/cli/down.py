@@ -26,7 +26,7 @@ def run(options: Namespace) -> int:
     cache = NO_CACHE if options.images else ALL_IMAGES
     with lock.one_writer(paths.lock), Instance(paths, None) as instance:
         loop = Loop(
-            instance.world(load=lambda: Desired(images=cache)),
+            instance.world(load=lambda: Desired(images=cache, at_once=True)),
             say=instance.say(console.event),
         )
         try:

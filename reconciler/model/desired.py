@@ -63,7 +63,8 @@ NO_CACHE = ImageCache(max_count=0, min_age_s=0.0)
 class Desired:
     """Desired state. `kept` are pipelines whose manifest is gone and had asked to be kept.
 
-    `complete` is False when something wanted may not have been read: then nothing is pruned.
+    `complete` is False when something wanted may not have been read: then nothing is pruned. `at_once` is True when
+    somebody has said that all is to go (`reconcile down`): then it need not go in bounded shares.
 
     Environment images that nobody needs are kept as `images` says, being cheap to keep and dear to build.
     """
@@ -74,3 +75,4 @@ class Desired:
     diagnostics: tuple[Diagnostic, ...] = ()
     images: ImageCache = field(default_factory=ImageCache)
     kept: frozenset[str] = frozenset()
+    at_once: bool = False

@@ -69,7 +69,7 @@ def plan(desired: Desired, observed: Observed, memory: Memory | None = None, *, 
     sessions = {session.name for session in desired.sessions}
     patience = Patience(memory, wanted, now_s=now_s)
     view = conditions.View(desired, facts, wanted, placement, memory, patience)
-    pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete)
+    pruned = prune.prune(facts, keep=keep, sessions=sessions, complete=desired.complete, at_once=desired.at_once)
     pruned += prune.renew_strayed(wanted.instances, facts)
     if desired.complete:
         pruned += prune.prune_sandboxes(facts, wanted=wanted.sandboxes)

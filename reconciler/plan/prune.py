@@ -1,7 +1,8 @@
 """The only place that decides to take something away.
 
 Deleting needs: our label or our directory (all that `Observed` holds has it), no owner, a complete look (a failed one
-raises and never gets here), a complete desired state, and a bounded share of the world in one pass.
+raises and never gets here), a complete desired state, and a bounded share of the world in one pass, unless a person has
+said that all is to go.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ SHARE_PER_PASS = 4
 """A pass takes away `LEAST_PER_PASS` objects or a quarter (1 / `SHARE_PER_PASS`) of the world, whichever is more."""
 
 
-def prune(facts: Facts, *, keep: set[str], sessions: set[str], complete: bool) -> list[Step]:
+def prune(facts: Facts, *, keep: set[str], sessions: set[str], complete: bool, at_once: bool = False) -> list[Step]:
     """Return the steps that take away what nobody wants.
 
     `keep` names the instances that are wanted or still serve, `sessions` those that live. What is dead already is
-    cleaned up even when the desired state is incomplete: nobody can want it back.
+    cleaned up even when the desired state is incomplete: nobody can want it back. `at_once`: in one pass.
     """
     steps = list(_dead(facts, keep))
     if complete:
         orphans = [*_instances(facts, keep), *_leftovers(facts, keep, sessions)]
         total = len(facts.containers) + len(facts.processes) + len(facts.observed.endpoints)
-        steps += orphans[: max(LEAST_PER_PASS, total // SHARE_PER_PASS)]
+        steps += orphans if at_once else orphans[: max(LEAST_PER_PASS, total // SHARE_PER_PASS)]
     return steps
 
 

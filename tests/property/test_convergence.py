@@ -257,3 +257,5 @@ def test_a_pass_takes_away_a_bounded_share(count: int) -> None:
     containers = tuple(Container(f"c{i}", f"rc-test-{i:012d}", "running", "i") for i in range(count))
     steps = plan(Desired(), replace(BARE, containers=containers), Memory()).steps
     assert 1 <= len(steps) <= max(16, count // 4)
+    at_once = plan(Desired(at_once=True), replace(BARE, containers=containers), Memory()).steps
+    assert len(at_once) == count, "somebody has said that all is to go"
