@@ -119,13 +119,17 @@ class Flow:
         the node will emit when it gets the frame again.
         """
         graph = self._need_graph()
-        for port in graph.ports:
-            with contextlib.suppress(StreamError):  # who is that far behind hears of it from the controller
-                graph.emit(port, error, epoch=self._epoch, cause=wire.NO_CAUSE)
-                if error.fatal:
-                    graph.emit(port, EndOfStream(), epoch=self._epoch, cause=wire.NO_CAUSE)
-        if skip:
-            arrival.source.done(arrival.header)
+        try:
+            for port in graph.ports:
+                with contextlib.suppress(StreamError):  # who is that far behind hears of it from the controller
+                    graph.emit(port, error, epoch=self._epoch, cause=wire.NO_CAUSE)
+                    if error.fatal:
+                        graph.emit(port, EndOfStream(), epoch=self._epoch, cause=wire.NO_CAUSE)
+            with contextlib.suppress(StreamError):
+                graph.await_mapped()
+        finally:
+            if skip:
+                arrival.source.done(arrival.header)
 
     def _acknowledge(self, arrival: Arrival) -> None:
         """Say that a frame is done with: it is, once what was emitted for it can outlive this program."""

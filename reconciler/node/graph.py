@@ -130,13 +130,12 @@ class Graph:
         """
         for end in self._outputs.values():
             if end.unmapped:
-                end.await_mapped(self._running)
+                end.await_mapped(running=self._running, look=self._look_after_readers)
 
     def look(self) -> None:
         """Follow what changes without waking anybody. Call about once a second."""
         self.inbox.renew()
-        for end in self._outputs.values():
-            end.refresh()
+        self._look_after_readers()
 
     def settled(self) -> bool:
         """Tell whether all readers have acknowledged all that was sent."""
@@ -153,6 +152,10 @@ class Graph:
         self.inbox.close()
         for end in self._outputs.values():
             end.close()
+
+    def _look_after_readers(self) -> None:
+        for end in self._outputs.values():
+            end.refresh()
 
     def _warn(self, port: str) -> None:
         if port not in self._unconnected:

@@ -271,6 +271,8 @@ class Worker:
     def _finish(self, flow: Flow, graph: Graph, until: int) -> None:
         """Serve what was sent until then. What came later is not acknowledged here, and comes to another one, too."""
         ends = list(graph.inbox.subscribers)
+        for end in ends:
+            end.tells = False
         while ends and not self._stopping.is_set():
             for end in tuple(ends):
                 arrival = end.take()

@@ -64,8 +64,8 @@ class Reader:
         if self.position.stale():
             self.position.close()
             self.position = position.Position(self._path)
-        if not self.name and self._attached and not self.position.held():
-            self._gone = self._attached
+        if not self.name and self._attached:
+            self._gone = 0 if self.position.held() else self._attached
 
     def wait(self, until_count: int, timeout_s: float) -> None:
         """Sleep until about `until_count` frames are acknowledged."""

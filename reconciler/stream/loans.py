@@ -29,10 +29,10 @@ _LOAN: Any = getattr(iox.Publisher, "__loan_slice_uninit", iox.Publisher.loan_sl
 class Loans:
     """The memory of one sending end. For one thread at a time."""
 
-    def __init__(self, publisher: iox.Publisher, slots: int, channel: str) -> None:
-        """Begin with nothing loaned; `slots` is how many frames the memory holds."""
+    def __init__(self, publisher: iox.Publisher, slots: int, first_bytes: int, channel: str) -> None:
+        """Begin with nothing loaned; `slots` is how many frames the memory holds, the first `first_bytes` large."""
         self._publisher = publisher
-        self._room = Room(slots)
+        self._room = Room(slots, first_bytes)
         self._channel = channel
 
     @property
@@ -47,8 +47,9 @@ class Loans:
             SharedMemoryFull: if it does not fit.
             TransportError: if iceoryx2 refuses.
         """
+        grown_bytes = 0
         if size_bytes > self._room.segment_bytes:
-            self._room.grow(size_bytes, self._channel)
+            grown_bytes = self._room.look_for(size_bytes, self._channel)
         try:
             sample: iox.SampleMutUninit = _LOAN(self._publisher, -(-size_bytes // wire.BLOCK_BYTES) or 1)
         except iox.LoanError as error:
@@ -56,6 +57,8 @@ class Loans:
                 return None
             msg = f"iceoryx2 refuses {size_bytes:,} bytes on {self._channel}: {error}"
             raise TransportError(msg) from error
+        if grown_bytes:
+            self._room.grew(grown_bytes)
         if size_bytes > SMALL_BYTES:
             try:
                 self._room.touch(sample.payload_ptr, size_bytes, self._channel)

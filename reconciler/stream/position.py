@@ -208,6 +208,14 @@ class Position:
     def ended(self, epoch: int) -> None:
         self._words[_ENDED] = epoch
 
+    def take_over(self, other: Position) -> None:
+        """Say what another file said of this reader, where this one says nothing yet."""
+        for place in (_ACKNOWLEDGED, _ATTACHED, _ENDED, _MAPPED):
+            self._words[place] = self._words[place] or other._words[place]
+        if other.attached:
+            self.hold()
+        self.wake()
+
     def hold(self) -> bool:
         """Lock the position for as long as its reader lives; False when another reader has it."""
         return lock.take(self._file)

@@ -70,7 +70,9 @@ class Publisher:
         self._afresh = False
         """Whether a reader asks and nothing is kept, so that the next frame is the first it gets."""
         self._told_bytes = -1
-        """From which piece of memory readers were told a frame last."""
+        """From which piece of memory readers were told a frame last; -1: none, or a reader has come since."""
+        self._piece_bytes = 0
+        """In which piece of memory the frame lies that is being sent."""
         self.unmapped = 0
         """How many frames have to be in memory that is mapped, as long as that was not found to be so; else 0."""
         self._reserved: weakref.WeakSet[reserved.Loan] = weakref.WeakSet()
@@ -87,7 +89,7 @@ class Publisher:
         except (iox.PublisherCreateError, iox.NotifierCreateError) as error:
             msg = f"iceoryx2 refuses a sender on {channel.name}: {error}"
             raise TransportError(msg) from error
-        self._loans = Loans(self._publisher, slots, channel.name)
+        self._loans = Loans(self._publisher, slots, FIRST_SLICE_BLOCKS * wire.BLOCK_BYTES, channel.name)
         self._credit = Credit(domain.positions, channel, self.incarnation)
         forks.guard(self)
 
@@ -124,8 +126,7 @@ class Publisher:
                 self._repeat(deadline, look)
             loan = frame.__dict__.get("_loan")
             flags = self._flags(encoded[2] + len(metadata), loan)
-            if encoded[4:] != self._alike[0]:
-                # In one step, as a signal's handler may raise.
+            if encoded[4:] != self._alike[0]:  # in one step, as a signal's handler may raise
                 self._alike = (encoded[4:], wire.encode_tail(*encoded[4:], self._port))
             try:
                 head = wire.encode_head(
@@ -151,6 +152,7 @@ class Publisher:
                 raise codec.untimely(frame) from error
             filled = None if loan is None else loan.take(self, encoded, metadata)
             sample = filled or self._loan(encoded[2] + len(metadata), deadline, look)
+            self._piece_bytes = self._loans.piece_bytes if filled is None or loan is None else loan.piece_bytes
             window = self._windows.at(sample)
             if filled is None:
                 fill(window, encoded, metadata)
@@ -233,14 +235,16 @@ class Publisher:
             del sample  # an error would keep it
         return reserved.frame(kind, what, loan, content)
 
-    def await_mapped(self, look: Callable[[], bool]) -> None:
+    def await_mapped(self, *, running: Callable[[], bool], look: Callable[[], None]) -> None:
         """Wait until no node needs this sender any more to get at what was sent. GIL released.
 
         iceoryx2 maps a piece of memory for a reader with the first frame that it takes from there. Where the sender is
         killed before that, whoever cleans up takes all that lies in there away.
 
+        `look` is called about every 0.1 s, to look after all that needs it meanwhile.
+
         Raises:
-            Closed: if `look` gave up.
+            Closed: if it is not to run any more.
         """
         pause_s, looked = SHORT_S, time.monotonic()
         while not self._credit.mapped(self.unmapped):
@@ -248,8 +252,8 @@ class Publisher:
             pause_s = min(pause_s * 2, LONG_S)
             if time.monotonic() - looked > LOOK_S:
                 looked = time.monotonic()
-                self.refresh()
-            if not look():
+                look()
+            if not running():
                 msg = f"{self.channel.name}: closed while waiting for the nodes that read it to map what was sent"
                 raise Closed(msg)
         self.unmapped = 0
@@ -345,6 +349,7 @@ class Publisher:
         self._attend = ASLEEP
         if asks != self._answered:
             self._afresh = not any_kept
+            self._told_bytes = -1  # who has come has mapped nothing
             self._answered = asks
 
     def _let_go(self) -> None:
@@ -383,7 +388,7 @@ class Publisher:
         if flags:
             self._afresh = False
             if flags & wire.FRESH:
-                self._told_bytes, self.unmapped = self._loans.piece_bytes, self.sent
+                self._told_bytes, self.unmapped = self._piece_bytes, self.sent
         self._barrier()
         self._attend = self._credit.asleep(self._ends.number_of_listeners)
         if self._attend:

@@ -16,12 +16,16 @@ import mmap
 import os
 from typing import Dict
 
-from reconciler.contract.header import SIZE
+from reconciler.contract.header import BLOCK_BYTES, SIZE
 from reconciler.stream.errors import SharedMemoryFull
 from reconciler.stream.memory import COPY_LIMIT_BYTES
 
 DIRECTORY = "/dev/shm"  # noqa: S108 - shared memory itself, not a temporary file
 SMALL_BYTES = COPY_LIMIT_BYTES
+OVERHEAD_BYTES = 320
+"""What iceoryx2 0.10 adds to a payload's blocks before it rounds up to the size of a place: its header and ours. Held
+to its files by `tests/stream/test_pieces.py`."""
+
 RESERVE_BYTES = 1 << 20
 """Left free for what iceoryx2 keeps beside payloads."""
 
@@ -31,26 +35,40 @@ _POPULATE_WRITE = 23
 
 
 class Room:
-    """What one publisher has asked for so far. `slots` is how many payloads its segment can hold."""
+    """What one publisher has asked for so far.
 
-    def __init__(self, slots: int) -> None:
+    `slots` is how many payloads its segment can hold, `first_bytes` the largest that fits into its first one.
+    """
+
+    def __init__(self, slots: int, first_bytes: int) -> None:
         """Begin with no segment."""
         self._slots = slots
+        self._first_bytes = first_bytes
         self._touched: Dict[int, int] = {}
         self.segment_bytes = 0
         """Payloads up to this size need no other segment."""
 
-    def grow(self, payload_bytes: int, channel: str) -> None:
+    def look_for(self, payload_bytes: int, channel: str) -> int:
         """Make sure that there is room for a payload that needs another segment, before that is made.
 
+        Return the largest payload that will fit into that one.
+
         Raises:
-            SharedMemoryFull: if there is not.
+            SharedMemoryFull: if there is no room.
         """
-        grown_bytes = 1 << max(payload_bytes - 1, 1).bit_length()
-        need_bytes = payload_bytes + SIZE if grown_bytes > SMALL_BYTES else self._slots * (grown_bytes + SIZE)
+        grown_bytes = self._first_bytes
+        if payload_bytes > grown_bytes:
+            blocks_bytes = -(-payload_bytes // BLOCK_BYTES) * BLOCK_BYTES
+            grown_bytes = (1 << (blocks_bytes + OVERHEAD_BYTES - 1).bit_length()) - OVERHEAD_BYTES
+        is_small = grown_bytes + OVERHEAD_BYTES <= SMALL_BYTES
+        need_bytes = self._slots * (grown_bytes + OVERHEAD_BYTES) if is_small else payload_bytes + SIZE
         _look(need_bytes + RESERVE_BYTES, payload_bytes, channel)
-        self.segment_bytes = grown_bytes
-        self._touched.clear()  # another segment may come to lie where an older one lay
+        return grown_bytes
+
+    def grew(self, segment_bytes: int) -> None:
+        """Note that there is another segment."""
+        self.segment_bytes = segment_bytes
+        self._touched.clear()  # it may have come to lie where an older one lay
 
     def touch(self, address: int, payload_bytes: int, channel: str) -> None:
         """Make sure that a payload that is not small can be written to a place of the segment.

@@ -50,6 +50,9 @@ class Arrival(NamedTuple):
 class Subscriber:
     """Receives frames from one channel. Not for use by several threads at once."""
 
+    tells = True
+    """Whether to say what is mapped here; not for one that leaves, since who comes needs it."""
+
     def __init__(self, domain: channels.Domain, channel: Channel, reader: str, *, waits: bool = False) -> None:
         """Open the channel and a receiving end for `reader` (a node id, or "" for the session's own program).
 
@@ -70,7 +73,7 @@ class Subscriber:
         self._tally = memory.Tally()
         self._barrier = position.Barrier()
         self._windows = memory.Windows()
-        self._publisher = self._tag = self._next = 0
+        self._publisher = self._tag = self._next = self._told = 0
         self._early: List[Tuple[wire.Header, Frame]] = []
         """What was set aside: iceoryx2 may give what newer senders sent before an older one's, who is gone."""
         self._former: Dict[int, int] = {}
@@ -202,9 +205,11 @@ class Subscriber:
 
     def renew(self) -> None:
         """Follow the position's file where it was removed meanwhile."""
-        if self.position is not None and self.position.stale():
-            self.position.close()
-            self.position = position.Position(self.position.path)
+        before = self.position
+        if before is not None and before.stale():
+            self.position = position.Position(before.path)
+            self.position.take_over(before)
+            before.close()
             if self._asking:
                 self.position.ask()
 
@@ -237,7 +242,8 @@ class Subscriber:
 
     def _tell_mapped(self, header: wire.Header) -> None:
         """Say that the memory of this frame is mapped."""
-        if self.position is not None:
+        if self.position is not None and self.tells and header.incarnation >= self._told:
+            self._told = header.incarnation
             self.position.map(position.tag(header.incarnation), header.position + 1)
 
     def _is_acknowledged(self, header: wire.Header) -> bool:

@@ -103,6 +103,16 @@ def test_a_frame_larger_than_all_before_outlives_its_sender_though_its_reader_ha
     assert np.array_equal(frames[1].array, np.arange(1 << 18))
 
 
+def test_a_frame_that_is_a_little_larger_outlives_its_sender_too(stuck: Stuck) -> None:
+    """Both texts are below 2 KiB; with its header the second one needs a larger place."""
+    texts = ["0" * 1_100, "1" * 1_790, "2", "3"]
+    stuck.sends(Text(texts[0]))
+    stuck.sends(Text(texts[1]), Text(texts[2]))
+    stuck.kill_the_first()
+    stuck.sends(Text(texts[3]))
+    assert _texts(stuck.open_the_gate()) == texts
+
+
 def test_a_program_that_sends_and_does_not_receive_holds_nobody_up_with_what_little_comes_back(
     instance: Instance,
 ) -> None:
