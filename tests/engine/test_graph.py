@@ -102,7 +102,7 @@ def test_a_graph_that_forks_and_joins_brings_every_frame_by_every_way_and_one_en
             arrived[frame.value["way"]].append(frame.value["text"])
         newest = arrived.pop(NEWEST)
         assert arrived == dict.fromkeys(WAYS, said)
-        assert len(newest) <= 2, "there is room for one beside the one in hand"
+        assert len(newest) <= 3, "there is room for one beside the first and the one in hand"
         session.end()
         assert [frame.value for frame in session if isinstance(frame, Json)] == [{"ends": 1}]
 

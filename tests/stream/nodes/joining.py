@@ -9,9 +9,19 @@ from pathlib import Path
 from reconciler.node import EndOfStream, Json, Node
 
 
-def await_gate(params):
-    while not Path(params["gate"]).exists():
-        time.sleep(0.01)
+class Gated(Node):
+    """Go on behind the first frame of each input when a file is there.
+
+    Whoever sends waits once until its readers have mapped its memory, which they do with the first frame.
+    """
+
+    def initialize(self):
+        self.met = set()
+
+    def await_gate(self, port):
+        while port in self.met and not Path(self.params["gate"]).exists():
+            time.sleep(0.01)
+        self.met.add(port)
 
 
 class Fork(Node):
@@ -23,24 +33,25 @@ class Fork(Node):
             yield self.output("right", replace(frame, metadata={"way": ["right"]}))
 
 
-class Mark(Node):
-    """Pass on, with a mark of its own and the port by which it came; begin when a file is there."""
+class Mark(Gated):
+    """Pass on, with a mark of its own and the port by which it came."""
 
     def process(self, frame):
-        await_gate(self.params)
+        self.await_gate(frame.port)
         if isinstance(frame, EndOfStream):
             return None
         return replace(frame, metadata={"way": [*frame.metadata["way"], f"{self.params['mark']}:{frame.port}"]})
 
 
-class Join(Node):
-    """Say the whole way of each frame and count the ends; begin when a file is there."""
+class Join(Gated):
+    """Say the whole way of each frame and count the ends."""
 
     def initialize(self):
+        super().initialize()
         self.ends = 0
 
     def process(self, frame):
-        await_gate(self.params)
+        self.await_gate(frame.port)
         if isinstance(frame, EndOfStream):
             self.ends += 1
             return Json({"ends": self.ends})
